@@ -1,0 +1,7 @@
+"""``python -m mailnotify`` is the console script."""
+
+import sys
+
+from mailnotify.cli import main
+
+sys.exit(main())

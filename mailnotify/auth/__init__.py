@@ -1,0 +1,1 @@
+"""How mailnotify proves who it is: secrets and SASL."""

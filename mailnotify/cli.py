@@ -1,0 +1,92 @@
+"""The console script ``mailnotify``: one word, then what that word takes.
+
+Each word is a module with ``Options`` (a `twisted.python.usage.Options`) and
+``run(options) -> int``, which returns an exit code of sysexits.h. A module is
+imported when its word is used, so that ``mailnotify tail`` does not wait for
+the parts of a mail server.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Final
+
+from twisted.python import usage
+
+from mailnotify import __version__
+from mailnotify.errors import ConfigInvalid, MailnotifyError, OperatorError
+
+COMMANDS: Final = {
+    "serve": ("mailnotify.commands.serve", "run the service here (as `twistd -n mailnotify`)"),
+    "client": ("mailnotify.commands.client", "show alerts on the desktop"),
+    "tail": ("mailnotify.commands.tail", "follow the stream in a terminal"),
+    "latest": ("mailnotify.commands.latest", "print the subject of each mailbox's latest message"),
+    "send": ("mailnotify.commands.send", "send one letter"),
+    "sendmail": ("mailnotify.commands.sendmail", "send a message, as /usr/sbin/sendmail does"),
+    "outbox": ("mailnotify.commands.outbox", "list, show, retry and cancel what is to be sent"),
+    "measure": ("mailnotify.commands.measure", "send one message and say what it cost"),
+    "login": ("mailnotify.commands.login", "allow mailnotify the access to an account by OAuth2"),
+    "token": ("mailnotify.commands.token", "let others read, from elsewhere: add, list, revoke"),
+    "check-config": ("mailnotify.commands.check_config", "say what is wrong with a configuration"),
+    "sample-config": ("mailnotify.commands.sample_config", "print a configuration to start from"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    word = given.pop(0) if given else "--help"
+    if word in ("--help", "-h", "help"):
+        print(_usage())
+        return os.EX_OK
+    if word == "--version":
+        print(f"mailnotify {__version__}")
+        return os.EX_OK
+    if word not in COMMANDS:
+        near = get_close_matches(word, COMMANDS, n=1)
+        hint = f"did you mean `mailnotify {near[0]}`?" if near else "see `mailnotify --help`."
+        return _complain(f"no command {word!r}; {hint}", os.EX_USAGE)
+    return _run(word, given)
+
+
+def _run(word: str, arguments: Sequence[str]) -> int:
+    module = import_module(COMMANDS[word][0])
+    options = module.Options()
+    try:
+        options.parseOptions(list(arguments))
+        code: int = module.run(options)
+    except usage.UsageError as error:
+        is_config = isinstance(error.__cause__, ConfigInvalid)
+        return _complain(str(error), os.EX_CONFIG if is_config else os.EX_USAGE)
+    except MailnotifyError as error:
+        code = os.EX_CONFIG if isinstance(error, OperatorError) else os.EX_UNAVAILABLE
+        return _complain(f"{error}\n{error.remedy}", code)
+    except KeyboardInterrupt:
+        return 130  # 128 + SIGINT, as a shell reports it
+    except BrokenPipeError:  # `mailnotify … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return os.EX_OK
+    return code
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {word:{width}}  {about}" for word, (_, about) in COMMANDS.items()]
+    return "\n".join(
+        (
+            "Usage: mailnotify COMMAND [OPTIONS]",
+            "",
+            *lines,
+            "",
+            "`mailnotify COMMAND --help` tells more; `mailnotify --version` tells the version.",
+        )
+    )
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"mailnotify: {sentence}", file=sys.stderr)
+    return code

@@ -1,0 +1,292 @@
+"""Follows a server's stream of entries for ever, and hands each to the sinks.
+
+The journey of an entry here: server → `FrameStream` → each sink in turn → the position
+on disk. One entry at a time; a slow sink slows the server down and fills no memory.
+
+Guarantee: no entry is left out, and by default one can be shown again after a crash in
+the moment between showing and storing. With `store_first` none is shown twice, and a
+crash in that moment leaves one out. A repeated entry (its seq is not above the position,
+in the same epoch) is ignored.
+
+The connection is kept by Twisted's `ClientService`, with delays of our own: only a
+session that reached LIVE proves that the server is well, not a TCP connection.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+from twisted.application.internet import ClientService
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
+
+from mailnotify import __version__
+from mailnotify.core.backoff import Backoff
+from mailnotify.core.events import Position
+from mailnotify.core.frames import (
+    Admitted,
+    Announce,
+    Auth,
+    Bye,
+    Edge,
+    Gap,
+    Hello,
+    Live,
+    Mechanism,
+    Refused,
+    ServerFrame,
+    Since,
+    Subscribe,
+    Subscribed,
+    Unreadable,
+    Welcome,
+)
+from mailnotify.errors import MailnotifyError, NotConnected, PositionUnwritable
+from mailnotify.interfaces import ISink
+from mailnotify.position import PositionFile
+from mailnotify.stream import SILENCE_SECONDS, FrameStream
+
+GRACE_SECONDS: Final = 0.5
+"""How long a stopping client waits for the entry on display; `twistd` shall end within 2 s."""
+
+
+class Notice(enum.Enum):
+    """What a person should know of the connection itself."""
+
+    BLIND = "blind"
+    SEEING = "seeing"
+    REMARK = "remark"
+
+
+class Following(Struct, frozen=True, kw_only=True):
+    """What a client follows, and how.
+
+    Attributes:
+        peer_name: the server in notices and errors.
+        since: where to start without a kept position.
+        accounts: only these; all if empty.
+        store_first: keep the position before an entry is shown, not after.
+        silence_seconds: after so long without a byte the server is asked for a sign of life.
+    """
+
+    peer_name: str
+    since: Since = Edge.NOW
+    accounts: tuple[str, ...] = ()
+    store_first: bool = False
+    silence_seconds: float = SILENCE_SECONDS
+
+
+class NotifyClient(Service):
+    """A client of port 5050.
+
+    Args:
+        positions: where the position is kept; None forgets it with the process.
+        notice: told in one line what a person should know of the connection; the log if None.
+        token: what to show to the server, asked for each connection; empty if nothing.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        following: Following,
+        *,
+        endpoint: IStreamClientEndpoint,
+        sinks: Sequence[ISink],
+        positions: PositionFile | None,
+        backoff: Backoff,
+        clock: IReactorTime,
+        notice: Callable[[Notice, str], object] | None = None,
+        token: Callable[[], str] | None = None,
+    ) -> None:
+        self._following = following
+        self._sinks = sinks
+        self._positions = positions
+        self._backoff = backoff
+        self._clock = clock
+        self._token = token
+        self._notice = notice or self._log_notice
+        self._position: Position | None = None
+        self._stream: FrameStream | None = None
+        self._follower: Deferred[None] = succeed(None)
+        self._is_seen: bool | None = None
+        self._is_unkept = False
+        factory = Factory.forProtocol(self._new_stream)
+        factory.noisy = False  # a log line for each attempt is of no use to anybody
+        self._connections = ClientService(
+            endpoint,
+            factory,
+            retryPolicy=lambda _: self._backoff.failed(),
+            clock=clock,
+        )
+
+    def startService(self) -> None:
+        """Read the position and connect.
+
+        Raises:
+            PositionBusy, PositionUnwritable: this client cannot keep its position.
+        """
+        if self._positions is not None:
+            self._positions.open()
+            self._position = self._positions.read()
+        super().startService()
+        # Only the first failure needs this: a connection that is lost says so itself.
+        self._connections.whenConnected(failAfterFailures=1).addErrback(self._not_connected)
+        self._connections.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Close the connection, the sinks and the position; fires when nothing is left."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        grace = self._clock.callLater(GRACE_SECONDS, self._follower.cancel)
+        if self._stream is not None:
+            self._stream.quit()
+        await self._connections.stopService()
+        await self._follower
+        if grace.active():
+            grace.cancel()
+        for sink in self._sinks:
+            await sink.close()
+        if self._positions is not None:
+            self._positions.close()
+
+    # --- the connection ---------------------------------------------------------------
+
+    def _new_stream(self) -> FrameStream:
+        return FrameStream(
+            self._following.peer_name,
+            self._connected,
+            clock=self._clock,
+            silence_seconds=self._following.silence_seconds,
+        )
+
+    def _connected(self, stream: FrameStream) -> None:
+        self._stream = stream
+        before = self._follower
+        self._follower = Deferred.fromCoroutine(self._keep_following(stream, before))
+
+    def _not_connected(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):  # else the service was stopped
+            self._say_blind(failure.getErrorMessage())
+
+    async def _keep_following(self, stream: FrameStream, before: Deferred[None]) -> None:
+        """Follow one connection to its end, whatever end that is."""
+        try:
+            await before  # an entry of the connection before may still be on display
+            await self._follow(stream)
+        except MailnotifyError as failure:
+            self._say_blind(str(failure))
+        except CancelledError:  # stopped while an entry was on display; it comes again
+            pass
+        except Exception:
+            self._log.failure("The client goes on with a new connection after a mistake of ours")
+        stream.abort()
+
+    def _say_blind(self, why: str) -> None:
+        """Say once that nothing is seen any more, or not yet."""
+        if self._is_seen is not False and self.running:
+            self._is_seen = False
+            self._notice(Notice.BLIND, f"{self._following.peer_name} is out of sight: {why}")
+
+    # --- one session ------------------------------------------------------------------
+
+    async def _follow(self, stream: FrameStream) -> None:
+        stream.send(Hello(client=f"mailnotify/{__version__}"))
+        await stream.answer(Welcome, "HELLO")
+        token = self._token() if self._token is not None else ""
+        if token:
+            stream.send(Auth(mechanism=Mechanism.TOKEN, credential=token))
+            await stream.answer(Admitted, "AUTH")
+        since = self._position or self._following.since
+        stream.send(Subscribe(since=since, accounts=self._following.accounts))
+        subscribed = await stream.answer(Subscribed, "SUBSCRIBE")
+        if self._position is None:
+            # From now on a restart resumes here, even if no entry ever comes.
+            await self._move(subscribed.position)
+        while not isinstance(frame := await stream.next_frame(), Bye):
+            await self._take(frame)
+        raise NotConnected(peer=self._following.peer_name, reason=f"BYE {frame.reason}")
+
+    async def _take(self, frame: ServerFrame) -> None:
+        match frame:
+            case Announce():
+                await self._show(frame)
+            case Unreadable():
+                self._remark(f"an event of a newer mailnotify ({frame.kind}) cannot be shown")
+                await self._move_up(frame.position)
+            case Gap():
+                self._remark(
+                    f"messages from {frame.since} to {frame.to} cannot be shown: {frame.reason}"
+                )
+                await self._move(frame.to)
+            case Live():
+                self._went_live()
+                await self._move_up(frame.position)
+            case Refused():
+                self._remark(f"the server refused: {frame.code} {frame.reason}")
+
+    def _went_live(self) -> None:
+        self._backoff.proved()
+        if not self._is_seen:
+            self._is_seen = True
+            self._notice(Notice.SEEING, f"{self._following.peer_name} is in sight")
+
+    async def _show(self, announce: Announce) -> None:
+        if self._is_known(announce.position):
+            return
+        if self._following.store_first:
+            await self._move(announce.position)
+        for sink in self._sinks:
+            await sink.deliver(announce.entry)
+        if not self._following.store_first:
+            await self._move(announce.position)
+
+    def _is_known(self, position: Position) -> bool:
+        known = self._position
+        return known is not None and known.epoch == position.epoch and position.seq <= known.seq
+
+    async def _move_up(self, position: Position) -> None:
+        """Go on from here, unless that would be going back; only GAP may tell us to."""
+        if not self._is_known(position):
+            await self._move(position)
+
+    async def _move(self, position: Position) -> None:
+        """Go on from here; with a turn of the reactor, since a disk takes its time.
+
+        Raises:
+            PositionUnwritable: with `store_first`, where going on would risk to show twice.
+        """
+        if position == self._position:
+            return
+        if self._positions is not None:
+            try:
+                self._positions.save(position)
+                self._is_unkept = False
+            except PositionUnwritable as failure:
+                self._complain(failure)
+                if self._following.store_first:
+                    raise
+            await deferLater(self._clock, 0)
+        self._position = position
+
+    def _complain(self, failure: PositionUnwritable) -> None:
+        if not self._is_unkept:
+            self._is_unkept = True
+            self._remark(f"{failure}. {failure.remedy}")
+
+    def _remark(self, line: str) -> None:
+        self._notice(Notice.REMARK, line)
+
+    def _log_notice(self, notice: Notice, line: str) -> None:
+        level = LogLevel.info if notice is Notice.SEEING else LogLevel.warn
+        self._log.emit(level, "{line}", line=line)

@@ -1,0 +1,1 @@
+"""The small commands of the console script, one module each."""

@@ -1,0 +1,95 @@
+"""``mailnotify latest``: the subject of the latest message of each mailbox.
+
+One connection for each account, one line for each mailbox. What fails is said
+on stderr and does not keep the others from answering.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import react
+from twisted.python import usage
+
+from mailnotify.config.schema import Account, Config
+from mailnotify.core.message import summarise
+from mailnotify.core.text import clean
+from mailnotify.errors import MailnotifyError
+from mailnotify.imap.session import Session, open_session
+from mailnotify.taps.configured import ConfiguredOptions
+from mailnotify.taps.logins import Logins
+from mailnotify.tls import Connector
+
+_SUBJECT_BYTES = 1024
+"""As much as the plain line of port 5050 shows."""
+
+Report = Callable[[str], object]
+
+
+class Options(ConfiguredOptions):
+    """The command line."""
+
+    synopsis = "[--config FILE]"
+
+
+async def latest(
+    account: Account, open_account: Callable[[Account], Awaitable[Session]], report: Report
+) -> int:
+    """Ask one account; return how many of its mailboxes did not answer."""
+    try:
+        session = await open_account(account)
+    except MailnotifyError as error:
+        _complain(account.name, error)
+        return len(account.mailboxes)
+    failures = 0
+    for mailbox in account.mailboxes:
+        place = clean(f"{account.name}/{mailbox}", _SUBJECT_BYTES)
+        try:
+            await session.examine(mailbox)
+            message = await session.latest()
+        except MailnotifyError as error:
+            _complain(place, error)
+            failures += 1
+            continue
+        subject = summarise(message.header).subject if message else None
+        told = "(no message)" if subject is None else clean(subject, _SUBJECT_BYTES)
+        report(f"{place}: Latest email subject: {told}")
+    await session.close()
+    return failures
+
+
+def _complain(place: str, error: MailnotifyError) -> None:
+    print(f"{place}: {error.explain()}", file=sys.stderr)
+
+
+async def _ask_all(reactor: Any, config: Config) -> None:
+    connector = Connector(reactor)
+    logins = Logins(reactor, state_dir=config.state_dir, connector=connector)
+
+    async def open_account(account: Account) -> Session:
+        return await logins.try_fresh(
+            account,
+            lambda credentials: open_session(
+                account, connector=connector, credentials=credentials, clock=reactor
+            ),
+        )
+
+    asked = [
+        Deferred.fromCoroutine(latest(account, open_account, print)) for account in config.accounts
+    ]
+    failures = await gatherResults(asked)
+    if any(failures):
+        raise SystemExit(os.EX_UNAVAILABLE)
+
+
+def run(options: usage.Options) -> int:
+    """Ask all accounts at once."""
+    try:
+        react(lambda reactor: Deferred.fromCoroutine(_ask_all(reactor, options["loaded"])))
+    except SystemExit as end:
+        return int(end.code or 0)
+    return os.EX_OK

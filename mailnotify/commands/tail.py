@@ -1,0 +1,228 @@
+"""``mailnotify tail``: follows the stream in a terminal and remembers nothing.
+
+For a person one line per message, for a program ``--json``. It ends by Ctrl-C, after
+``--count`` entries, or when nobody reads its output any more (``| head``). What is to be
+said beside the stream (a gap, a lost connection) goes to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall, deferLater, react
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+from twisted.python import usage
+from zope.interface import implementer
+
+from mailnotify.client import Following, Notice, NotifyClient
+from mailnotify.core.events import Entry
+from mailnotify.core.frames import Edge, parse_since
+from mailnotify.interfaces import ISink
+from mailnotify.sinks.outlet import Outlet
+from mailnotify.sinks.terminal import TerminalSink, json_line, text_line, with_colours
+from mailnotify.taps.client import new_backoff
+from mailnotify.taps.reaching import DEFAULT_PORT, FLAGS, PARAMETERS, read_way
+from mailnotify.taps.timebase import keep_time_monotonic
+
+LOOK_SECONDS: Final = 0.25
+"""How often to look whether somebody still reads, while there is nothing to write."""
+
+
+class Options(usage.Options):
+    """The command line of `mailnotify tail`."""
+
+    synopsis = "[--server HOST:PORT] [--since WHEN] [--account NAME]... [--count N] [--json]"
+    optFlags = [["json", None, "One JSON object per line."], *FLAGS]
+    optParameters = [
+        ["server", "s", f"127.0.0.1:{DEFAULT_PORT}", "The mailnotify service to follow."],
+        ["since", None, "now", "EPOCH:SEQ, a time such as 2026-01-31T08:00:00Z, oldest or now."],
+        ["count", "n", None, "End after so many entries."],
+        *PARAMETERS,
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["accounts"] = []
+
+    def opt_account(self, name: str) -> None:
+        """Only this account; may be given several times."""
+        self["accounts"].append(name)
+
+    opt_a = opt_account
+
+    def parseArgs(self, *words: str) -> None:
+        """Take no words beside options."""
+        if words:
+            raise usage.UsageError(f"found {words[0]!r}, expected options only; see --help")
+
+    def postOptions(self) -> None:
+        """Read the values."""
+        self["way"] = read_way(self)
+        try:
+            self["from"] = parse_since(str(self["since"]))
+        except (ValueError, OverflowError) as wrong:
+            raise usage.UsageError(
+                f"--since: found {self['since']!r}, expected EPOCH:SEQ,"
+                f" a time with its zone such as 2026-01-31T08:00:00Z, {' or '.join(Edge)}"
+            ) from wrong
+        count = self["count"]
+        if count is not None:
+            if not (count.isascii() and count.isdigit() and int(count[:19]) > 0):
+                raise usage.UsageError(f"--count: found {count!r}, expected a number from 1 on")
+            self["count"] = int(count[:19])
+
+
+@implementer(ISink)
+class CountingSink:
+    """Hands entries on until there were enough of them."""
+
+    def __init__(self, sink: ISink, count: int, when_enough: Any) -> None:
+        self._sink = sink
+        self._left = count
+        self._when_enough = when_enough
+
+    async def deliver(self, entry: Entry) -> None:
+        """See `ISink.deliver`."""
+        if self._left:
+            self._left -= 1
+            await self._sink.deliver(entry)
+            if not self._left:
+                self._when_enough()
+
+    async def close(self) -> None:
+        """See `ISink.close`."""
+        await self._sink.close()
+
+
+class Tail:
+    """One run of the command.
+
+    Args:
+        outlet: where entries go.
+        say: where the rest goes, a line at a time.
+
+    Attributes:
+        was_seen: the stream has been live.
+    """
+
+    def __init__(
+        self, options: Options, *, outlet: Outlet, say: Callable[[str], object], reactor: Any
+    ) -> None:
+        self._options = options
+        self._outlet = outlet
+        self._say = say
+        self._reactor = reactor
+        self.was_seen = False
+        self._end: Deferred[int] = Deferred()
+        self._ended: Deferred[None] = Deferred()
+
+    async def follow(self, *, is_terminal: bool) -> int:
+        """Follow until the end; return the exit code.
+
+        Args:
+            is_terminal: use colours.
+        """
+        client = self._client(is_terminal=is_terminal)
+        looking = LoopingCall(self._look)
+        looking.clock = self._reactor
+        looking.start(LOOK_SECONDS)
+        client.startService()
+        try:
+            code = await self._end
+            # Whoever ended us may be in the midst of the client that is to be stopped.
+            await deferLater(self._reactor, 0)
+            looking.stop()
+            await client.stopService()
+        finally:
+            self._ended.callback(None)
+        return code
+
+    def interrupt(self) -> Deferred[None]:
+        """End as after Ctrl-C; fires when nothing is left."""
+        self._finish(128 + signal.SIGINT)
+        return self._ended
+
+    def _client(self, *, is_terminal: bool) -> NotifyClient:
+        options, way = self._options, self._options["way"]
+        colours = partial(text_line, style=with_colours) if is_terminal else text_line
+        sink: ISink = TerminalSink(
+            outlet=self._outlet,
+            line=json_line if options["json"] else colours,
+            when_closed=partial(self._finish, os.EX_OK),
+        )
+        if options["count"] is not None:
+            sink = CountingSink(sink, options["count"], partial(self._finish, os.EX_OK))
+        return NotifyClient(
+            Following(
+                peer_name=str(way.address),
+                since=options["from"],
+                accounts=tuple(options["accounts"]),
+            ),
+            endpoint=way.endpoint(self._reactor),
+            token=way.token,
+            sinks=[sink],
+            positions=None,
+            backoff=new_backoff(),
+            clock=self._reactor,
+            notice=self._noticed,
+        )
+
+    def _look(self) -> None:
+        """A reader that has gone is else noticed with the next entry only."""
+        if self._outlet.is_closed():
+            self._finish(os.EX_OK)
+
+    def _noticed(self, notice: Notice, line: str) -> None:
+        """Say it; a server whose stream was never live ends the command."""
+        if notice is Notice.SEEING and not self.was_seen:
+            self.was_seen = True
+            return
+        self._say(line)
+        if notice is Notice.BLIND and not self.was_seen:
+            self._say("Is the service running there? --server names another one.")
+            self._finish(os.EX_UNAVAILABLE)
+
+    def _finish(self, code: int) -> None:
+        if not self._end.called:
+            self._end.callback(code)
+
+
+def run(options: Options) -> int:
+    """Follow the stream; return the exit code, as in sysexits.h."""
+    keep_time_monotonic()
+    warnings = FilteringLogObserver(
+        textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.warn)]
+    )
+    globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
+
+    async def follow(reactor: Any) -> None:
+        tail = Tail(
+            options,
+            outlet=Outlet(sys.stdout.fileno(), reactor),
+            say=_complain,
+            reactor=reactor,
+        )
+        reactor.addSystemEventTrigger("before", "shutdown", tail.interrupt)
+        has_colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        raise SystemExit(await tail.follow(is_terminal=has_colours))
+
+    try:
+        react(follow)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def _complain(line: str) -> None:
+    print(f"mailnotify: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""What an operator may write, and how it becomes typed values."""

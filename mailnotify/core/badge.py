@@ -1,0 +1,54 @@
+"""What one reader of the stream may see and do.
+
+A badge is given once, when a connection is let in: to a user of this machine
+without a word, to everybody else for a token or a certificate. What a subscriber
+asks for is cut down to his badge before anything is read for him, so that no
+later step has to know of rights.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, structs
+
+from mailnotify.core.frames import Subscribe
+
+
+class Badge(Struct, frozen=True, kw_only=True):
+    """The rights of one connection.
+
+    Attributes:
+        name: whom it was given to; empty for users of this machine.
+        token_id: by which it is revoked; empty for users of this machine.
+        accounts: only these; all if empty. The same for the next two.
+        mailboxes: names as in the configuration.
+        kinds: of events, such as ``mail``.
+        is_read_only: nothing may be changed on the server, not even a reader's position.
+    """
+
+    name: str = ""
+    token_id: str = ""
+    accounts: tuple[str, ...] = ()
+    mailboxes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    is_read_only: bool = False
+
+    def narrow(self, asked: Subscribe) -> Subscribe | None:
+        """What of it may be shown; None if that is nothing."""
+        accounts = _common(self.accounts, asked.accounts)
+        mailboxes = _common(self.mailboxes, asked.mailboxes)
+        kinds = _common(self.kinds, asked.kinds)
+        if accounts is None or mailboxes is None or kinds is None:
+            return None
+        return structs.replace(asked, accounts=accounts, mailboxes=mailboxes, kinds=kinds)
+
+
+LOCAL = Badge()
+"""For whom the machine itself vouches: all rights."""
+
+
+def _common(allowed: tuple[str, ...], asked: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Both filters together, where an empty one means all; None if nothing passes both."""
+    if not allowed or not asked:
+        return allowed or asked
+    both = tuple(each for each in asked if each in allowed)
+    return both or None

@@ -1,0 +1,204 @@
+"""What a message is, as far as an alert needs to know.
+
+A message is identified by where it lies: account, mailbox, UIDVALIDITY and
+UID (RFC 9051 §2.3.1). What it says of itself (its header) is decoded by
+`summarise`, which treats every byte as hostile, and never raises.
+
+Each field is clipped before it is decoded, guarded by itself, and cleaned after
+it was decoded: a bad Date costs no Subject, and a subject of 100 KiB no time.
+The limits together keep an event with all its fields well under the 64 KiB of
+one line of the protocol on port 5050, however JSON escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_tz
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from mailnotify.core.addresses import parse_addresses
+from mailnotify.core.charsets import guess
+from mailnotify.core.headers import charset_hints, decode_words, fields
+from mailnotify.core.text import clean
+
+_SUBJECT_BYTES: Final = 1024
+"""What a person reads of a subject, with room to spare."""
+_NAME_BYTES: Final = 200
+_ADDRESS_BYTES: Final = 320
+"""A local part of 64, an at sign and a domain of 255 (RFC 5321 §4.5.3.1)."""
+_MESSAGE_ID_BYTES: Final = 996
+"""The longest that fits a line of 998 (RFC 5322 §2.1.1) in its brackets."""
+_MOST_SENDERS: Final = 8
+_MOST_RECIPIENTS: Final = 32
+_FIELD_BYTES: Final = 16_384
+"""Of a field before decoding: enough for every limit above in any encoding."""
+_DATE_BYTES: Final = 128
+_YEARS: Final = range(1970, 2200)
+"""A Date outside is a broken clock or a trick to stay on top of a list."""
+_FURTHEST_ZONE_SECONDS: Final = 15 * 3600
+
+_Read = TypeVar("_Read")
+
+
+class Ref(Struct, frozen=True, kw_only=True):
+    """The identity of one message.
+
+    Attributes:
+        account: the name of the account in the configuration.
+        mailbox: the name of the mailbox, decoded.
+        uidvalidity: RFC 9051 §2.3.1.1, 1 to 2^32-1.
+        uid: RFC 9051 §2.3.1.1, 1 to 2^32-1.
+    """
+
+    account: str
+    mailbox: str
+    uidvalidity: int
+    uid: int
+
+    @property
+    def id(self) -> str:
+        """A stable name for the message, in the manner of RFC 5092 §11."""
+        account, mailbox = quote(self.account, safe=""), quote(self.mailbox, safe="")
+        return f"{account}/{mailbox};UIDVALIDITY={self.uidvalidity}/;UID={self.uid}"
+
+
+class Address(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One mailbox of a From or To header (RFC 5322 §3.4), decoded and cleaned."""
+
+    address: str
+    name: str = ""
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """The decoded, clipped and cleaned header of one message.
+
+    Attributes:
+        subject: one line without control characters; empty if there is none.
+        sender: the mailboxes of From.
+        to: the mailboxes of To.
+        message_id: as written, without its brackets; empty if there is none.
+        date: the Date header, aware, in UTC; None if it cannot be read.
+    """
+
+    subject: str = ""
+    sender: tuple[Address, ...] = ()
+    to: tuple[Address, ...] = ()
+    message_id: str = ""
+    date: datetime | None = None
+
+
+class Fetched(Struct, frozen=True, kw_only=True):
+    """What one FETCH response told of one message (RFC 9051 §7.5.2).
+
+    Attributes:
+        received: INTERNALDATE, aware, in UTC; None if the server did not say.
+        size: RFC822.SIZE in bytes; 0 if the server did not say.
+        header: the header fields that were asked for, as raw bytes.
+        attachments: how many there are, as far as a BODYSTRUCTURE tells.
+        text: the first bytes of the body, if they were asked for.
+    """
+
+    uid: int
+    flags: tuple[str, ...] = ()
+    received: datetime | None = None
+    size: int = 0
+    header: bytes = b""
+    attachments: int = 0
+    text: bytes = b""
+
+
+def summarise(raw_header: bytes) -> Summary:
+    """Decode what a message says of itself (RFC 2047, 5322, 6532).
+
+    Of Subject, From, Date and Message-ID the first counts, of To all. What cannot
+    be read is left at its default.
+
+    Args:
+        raw_header: some or all fields as they came; hostile.
+    """
+    values: dict[str, bytes] = {}
+    for name, value in fields(raw_header):
+        known = values.get(name)
+        if known is None:
+            values[name] = value
+        elif name == "to" and len(known) < _FIELD_BYTES:
+            values[name] = known + b"," + value
+    hints = charset_hints(raw_header)
+
+    def read(name: str, parse: Callable[[str], _Read], default: _Read) -> _Read:
+        raw = values.get(name)
+        return default if raw is None else _guarded(raw, hints, parse, default)
+
+    return Summary(
+        subject=read("subject", _subject, ""),
+        sender=read("from", _senders, ()),
+        to=read("to", _recipients, ()),
+        message_id=read("message-id", _message_id, ""),
+        date=read("date", _date, None),
+    )
+
+
+def _guarded(raw: bytes, hints: list[str], parse: Callable[[str], _Read], default: _Read) -> _Read:
+    """Read one field, whatever happens.
+
+    Our parsers do not raise on anything the tests could think of, and some releases
+    of `parsedate_tz` do. One poisoned field must not stop its mailbox for good.
+    """
+    try:
+        return parse(guess(_clipped(raw), hints))
+    except Exception:
+        return default
+
+
+def _clipped(raw: bytes) -> bytes:
+    """A field of bearable length, cut between two words if there are two."""
+    if len(raw) <= _FIELD_BYTES:
+        return raw
+    head = raw[:_FIELD_BYTES]
+    return head.rpartition(b" ")[0] or head
+
+
+def _subject(text: str) -> str:
+    return clean(decode_words(text), _SUBJECT_BYTES)
+
+
+def _senders(text: str) -> tuple[Address, ...]:
+    return _addresses(text, _MOST_SENDERS)
+
+
+def _recipients(text: str) -> tuple[Address, ...]:
+    return _addresses(text, _MOST_RECIPIENTS)
+
+
+def _addresses(text: str, most: int) -> tuple[Address, ...]:
+    cleaned = (
+        Address(address=clean(address, _ADDRESS_BYTES), name=clean(name, _NAME_BYTES))
+        for name, address in parse_addresses(text, most)
+    )
+    return tuple(each for each in cleaned if each.address or each.name)
+
+
+def _message_id(text: str) -> str:
+    """What stands in the brackets, or all of it if there are none."""
+    inner = text.partition("<")[2].partition(">")[0] or text.replace("<", "").replace(">", "")
+    return clean(inner, _MESSAGE_ID_BYTES)
+
+
+def _date(text: str) -> datetime | None:
+    """RFC 5322 §3.3, and the obsolete forms of §4.3; an unknown zone's name means UTC."""
+    parsed = parsedate_tz(text[:_DATE_BYTES])
+    if parsed is None or parsed[0] not in _YEARS:
+        return None
+    zone_seconds = parsed[9] or 0
+    if abs(zone_seconds) > _FURTHEST_ZONE_SECONDS:
+        return None
+    second = min(parsed[5], 59)  # a leap second is :60
+    try:
+        local = datetime(*parsed[:5], second, tzinfo=UTC)
+    except ValueError:
+        return None
+    return local - timedelta(seconds=zone_seconds)

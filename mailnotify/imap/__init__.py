@@ -1,0 +1,1 @@
+"""The watching half: bytes of an IMAP server become new mail."""

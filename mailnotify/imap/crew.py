@@ -1,0 +1,200 @@
+"""The watchers of one account: as many as its mailboxes need and its server takes.
+
+The first one connects, and what its server can do decides how the mailboxes are
+shared out (`planning`). Then come the others. A server that says "too many
+connections" is taken at its word: the last watcher leaves, and the one before
+it sweeps its mailboxes too, so that none is ever without eyes. Once in a while
+one more is tried again, since such limits count the connections of others as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence, Set
+
+from twisted.application.internet import TimerService
+from twisted.application.service import MultiService, Service
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from mailnotify.errors import PeerError
+from mailnotify.imap.crowding import is_crowded
+from mailnotify.imap.place import Place
+from mailnotify.imap.planning import Group, share_out
+from mailnotify.imap.reading import Reading
+from mailnotify.imap.watcher import Watcher
+from mailnotify.imap.witness import Witness
+from mailnotify.interfaces import IMailSession
+
+PATIENCE_SECONDS = 5.0
+"""Refusals within this time are one: several watchers may have been on their way."""
+
+REGROW_SECONDS = 3600.0
+"""After this a server that found us too many is asked for one connection more."""
+
+_MOST_NAMED = 3
+
+OpenSession = Callable[[], Awaitable[IMailSession]]
+"""Connects and logs in; raises a `PeerError` or `OperatorError`."""
+
+
+class Crew(MultiService):
+    """Watches all mailboxes of one account.
+
+    Args:
+        places: the mailboxes, the most important first.
+        open_session: connects and logs in.
+        make_watcher: gives a watcher for a seat.
+        most_connections: a budget, at least one.
+        clock: measures patience.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        open_session: OpenSession,
+        make_watcher: Callable[[Seat], Watcher],
+        *,
+        most_connections: int,
+        clock: IReactorTime,
+    ) -> None:
+        super().__init__()
+        self._places = {each.mailbox: each for each in places}
+        self._open_session = open_session
+        self._make_watcher = make_watcher
+        self._budget = self._most = most_connections
+        self._clock = clock
+        self._capabilities: Set[str] = frozenset()
+        self._groups: tuple[Group, ...] = (Group(mailboxes=tuple(self._places)),)
+        self._seats: list[Seat] = []
+        self._crowded_at: float | None = None
+        regrowing = TimerService(REGROW_SECONDS, self._regrow)
+        regrowing.clock = clock
+        regrowing.setServiceParent(self)
+        self._add()
+
+    def startService(self) -> None:
+        """As in the base class, but a watcher that starts may bring or dismiss others."""
+        Service.startService(self)
+        for each in list(self):
+            if each.parent is self and not each.running:
+                each.startService()
+
+    def check(self) -> None:
+        """See after all connections now: the machine has slept."""
+        for seat in self._seats:
+            seat.watcher.check()
+
+    # -- what a seat asks
+
+    async def begin(self, seat: Seat) -> Reading:
+        """Open a session for this seat, and say what it is to do."""
+        try:
+            session = await self._open_session()
+        except PeerError as error:
+            if len(self._groups) > 1 and is_crowded(error):
+                self._crowded()
+            raise
+        if seat is self._seats[0]:  # what its server can do holds for all
+            self._capabilities = session.capabilities
+            self._share_out(asking=seat)
+        seat.group = self._groups[self._seats.index(seat)]
+        return Reading(session, self.places(seat), self._clock, is_notified=seat.group.is_notified)
+
+    def places(self, seat: Seat) -> list[Place]:
+        """What this seat watches, or is going to."""
+        group = self._groups[min(seat.number, len(self._groups) - 1)]
+        return [self._places[each] for each in group.mailboxes]
+
+    # -- more and fewer
+
+    def _crowded(self) -> None:
+        now = self._clock.seconds()
+        if self._crowded_at is not None and now - self._crowded_at < PATIENCE_SECONDS:
+            return
+        self._crowded_at = now
+        self._most = len(self._groups) - 1
+        name = next(iter(self._places.values())).account
+        self._log.info(
+            "the server of {account} takes no more than {count} connections of ours now",
+            account=name,
+            count=self._most,
+        )
+        # The seat that was refused is in the middle of its attempt.
+        self._clock.callLater(0, self._share_out)
+
+    def _regrow(self) -> None:
+        if self._most < self._budget:
+            self._most += 1
+            self._share_out()
+
+    def _share_out(self, asking: Seat | None = None) -> None:
+        """Let as many watchers work as there are groups, each on its own."""
+        self._groups = share_out(self._capabilities, tuple(self._places), self._most)
+        while len(self._seats) > len(self._groups):
+            self._seats.pop().watcher.disownServiceParent()
+        for seat, group in zip(self._seats, self._groups, strict=False):
+            if seat.group not in (None, group) and seat is not asking:
+                seat.restart()
+        while len(self._seats) < len(self._groups):
+            self._add()
+
+    def _add(self) -> None:
+        seat = Seat(self, len(self._seats))
+        seat.watcher = self._make_watcher(seat)
+        self._seats.append(seat)
+        seat.watcher.setServiceParent(self)
+
+
+class Seat(Witness):
+    """One watcher's place in a crew; hears for all mailboxes that it watches.
+
+    Attributes:
+        group: what its last session was told to do.
+        watcher: who sits here.
+    """
+
+    watcher: Watcher
+
+    def __init__(self, crew: Crew, number: int) -> None:
+        self._crew = crew
+        self.number = number
+        self.group: Group | None = None
+
+    def __str__(self) -> str:
+        names = [str(each) for each in self._places]
+        rest = len(names) - _MOST_NAMED
+        return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+    async def begin(self) -> Reading:
+        """Open a session, and say what it is to do."""
+        return await self._crew.begin(self)
+
+    def restart(self) -> None:
+        """Let the session go; the next one has other mailboxes."""
+        self.group = None
+        self.watcher.stopService().addCallback(self._start_again)
+
+    def _start_again(self, _: None) -> None:
+        if self.watcher.parent is not None and self._crew.running:
+            self.watcher.startService()
+
+    # -- as a witness
+
+    @property
+    def _places(self) -> list[Place]:
+        return self._crew.places(self)
+
+    def proved(self) -> None:
+        for place in self._places:
+            if place.refusal is None:
+                place.witness.proved()
+
+    def failed(self, error: BaseException) -> None:
+        for place in self._places:
+            place.witness.failed(error)
+
+    def checked(self) -> None:
+        for place in self._places:
+            place.witness.checked()

@@ -1,0 +1,144 @@
+"""Watches the watchers: one `Sight` for each mailbox, and the events that it owes.
+
+A watcher tells its `Witness` what becomes of it. The `Lookout` looks at all
+sights once a second, so that also what hangs without a word is noticed, and
+publishes each change of state once. An event that cannot be journalled stays
+due, and is made anew when the journal takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from mailnotify.config.schema import Timing
+from mailnotify.core.condition import condition
+from mailnotify.core.events import AccountState, Event
+from mailnotify.core.sight import Bounds, Health, Instant, Sight
+from mailnotify.errors import JournalUnwritable
+from mailnotify.imap.witness import Witness
+
+LOOK_SECONDS: Final = 1.0
+"""How much later than its bound a silence may be told; 5,000 sights take some milliseconds."""
+
+
+class Lookout(Service):
+    """All mailboxes, and how it stands with them.
+
+    Args:
+        accept: journals events and tells readers; may raise `JournalUnwritable`.
+        recall: what was last told of a mailbox.
+        clock: measures, and runs the looking.
+        now: the time in UTC, for people.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        accept: Callable[[Sequence[Event]], object],
+        recall: Callable[[str, str], AccountState | None],
+        clock: IReactorTime,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._accept = accept
+        self._recall = recall
+        self._clock = clock
+        self._now = now
+        self._sights: list[Sight] = []
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = clock
+
+    def witness(
+        self, account: str, mailbox: str, timing: Timing, alert: Callable[[], str] = str
+    ) -> Witness:
+        """Begin to look at a mailbox; give what is returned to its watcher.
+
+        Args:
+            alert: what its server last wanted a person to read.
+
+        Raises:
+            JournalUnreadable: the journal is damaged.
+        """
+        bounds = Bounds(
+            blind_seconds=timing.blind_seconds,
+            quiet_seconds=min(timing.poll_seconds, timing.safety_seconds) + timing.command_seconds,
+        )
+        told = self._recall(account, mailbox)
+        sight = Sight(account, mailbox, bounds=bounds, now=self._instant(), told=told)
+        self._sights.append(sight)
+        return _Reporting(sight, self, alert)
+
+    def health(self) -> tuple[Health, ...]:
+        """How it stands with each mailbox, in the order of the configuration."""
+        return tuple(sight.health() for sight in self._sights)
+
+    def proved(self, sight: Sight) -> None:
+        """Its server showed that it would have told us."""
+        now = self._instant()
+        sight.proved(now)
+        self._tell(sight, now)
+
+    def failed(self, sight: Sight, error: BaseException, alert: str) -> None:
+        """Its server cannot tell us now, and this is why."""
+        now = self._instant()
+        sight.failed(now, condition(error, alert))
+        self._tell(sight, now)
+
+    def startService(self) -> None:
+        super().startService()
+        self._looking.start(LOOK_SECONDS, now=False)
+
+    def stopService(self) -> None:
+        super().stopService()
+        self._looking.stop()
+
+    def _look(self) -> None:
+        now = self._instant()
+        for sight in self._sights:
+            self._tell(sight, now)
+
+    def _tell(self, sight: Sight, now: Instant) -> None:
+        """Publish what is due; only what was journalled counts as told."""
+        event = sight.due(now)
+        if event is None:
+            return
+        try:
+            self._accept([event])
+        except JournalUnwritable:
+            return  # every watcher says so in the log
+        sight.told(event)
+        place = f"{event.account}/{event.mailbox}"
+        self._log.info("{place} is {state}", place=place, state=event.state)
+
+    def _instant(self) -> Instant:
+        return Instant(seconds=self._clock.seconds(), at=self._now())
+
+
+class _Reporting(Witness):
+    """What one watcher tells, noted in the sight of its mailbox."""
+
+    def __init__(self, sight: Sight, lookout: Lookout, alert: Callable[[], str]) -> None:
+        self._sight = sight
+        self._lookout = lookout
+        self._alert = alert
+
+    def proved(self) -> None:
+        self._lookout.proved(self._sight)
+
+    def failed(self, error: BaseException) -> None:
+        self._lookout.failed(self._sight, error, self._alert())
+
+    def checked(self) -> None:
+        self._sight.checks += 1
+
+    def missed(self, count: int) -> int:
+        self._sight.missed += count
+        return self._sight.missed

@@ -1,0 +1,186 @@
+"""One mailbox of one account, and what the journal knows of it.
+
+A place turns what a session brought into events, and stores them together with
+the cursor that covers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import structs
+from twisted.logger import Logger
+
+from mailnotify.core.events import Event, MailGone, MailSeen, NewMail, new_mail
+from mailnotify.core.message import Fetched, Ref, summarise
+from mailnotify.core.rematch import Known
+from mailnotify.core.sync import Baseline, Cursor, CursorMove, MailboxStatus, advance, plan
+from mailnotify.errors import JournalUnwritable, PeerError
+from mailnotify.imap.responses import NumberSet
+from mailnotify.imap.witness import Witness
+from mailnotify.interfaces import IJournal
+
+_MOST_KNOWN = 10_000
+"""Of one mailbox; whoever cares that older mail was read has looked for himself."""
+
+_FEW = 100
+"""So many UIDs are looked up one by one; of more only those that are known."""
+
+Accept = Callable[[Sequence[Event], CursorMove | None], object]
+"""Takes events and the cursor that covers them into the journal, and tells readers."""
+
+Preview = Callable[[bytes, bytes], str]
+"""Makes the first words of a message from its header and the first bytes of its body."""
+
+
+def no_preview(header: bytes, body: bytes) -> str:
+    """For an account that asks for none."""
+    return ""
+
+
+class Place:
+    """A mailbox of an account, and the journal that remembers how far it was read.
+
+    Args:
+        preview: makes the first words of each message.
+
+    Attributes:
+        witness: hears how it stands.
+        refusal: why it cannot be watched, though the account can; else None.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        account: str,
+        mailbox: str,
+        journal: IJournal,
+        accept: Accept,
+        witness: Witness | None = None,
+        preview: Preview = no_preview,
+    ) -> None:
+        self.account = account
+        self.mailbox = mailbox
+        self.witness = witness or Witness()
+        self.refusal: PeerError | None = None
+        self._owes = False
+        self._journal = journal
+        self._accept = accept
+        self._preview = preview
+
+    def __str__(self) -> str:
+        return f"{self.account}/{self.mailbox}"
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """How far this mailbox is journalled."""
+        return self._journal.cursor(self.account, self.mailbox)
+
+    @property
+    def next_uid(self) -> int:
+        """From here on there may be something new; of use after `begin`."""
+        return self._begun.last_uid + 1
+
+    def begin(self, status: MailboxStatus) -> None:
+        """The mailbox was seen like this; on first sight remember where it ends.
+
+        Raises:
+            JournalUnwritable: the first cursor could not be stored.
+        """
+        self.refusal = None
+        decided = plan(self.cursor, status)
+        if isinstance(decided, Baseline):
+            self._move((), decided.cursor)
+        elif status.modseq > self._begun.modseq and not self._owes:
+            self._move((), structs.replace(self._begun, modseq=status.modseq))
+
+    def prepare(self) -> None:
+        """The mailbox is about to be opened."""
+        self._owes = False
+
+    def told(self, uids: NumberSet, *, is_gone: bool) -> None:
+        """These were read, or are gone: journal it of those that were announced.
+
+        What cannot be journalled now is told again by the server when the mailbox is
+        opened the next time, since the cursor stays where it is.
+        """
+        cursor = self.cursor
+        if cursor is None:
+            return
+        found = list(uids) if len(uids) <= _FEW else uids.among(self.known())
+        kind = MailGone if is_gone else MailSeen
+        events = [_fate(kind, self._ref(uid, cursor.uidvalidity)) for uid in found]
+        try:
+            if events:
+                self._accept(events, None)
+        except JournalUnwritable:
+            self._owes = True
+
+    def known(self) -> Sequence[int]:
+        """The newest announced messages that are still there, as far as anybody knows."""
+        cursor = self.cursor
+        if cursor is None:
+            return ()
+        return self._journal.known(self.account, self.mailbox, cursor.uidvalidity, _MOST_KNOWN)
+
+    def store(self, fetched: Sequence[Fetched]) -> None:
+        """Journal these messages together with the cursor that covers them.
+
+        Raises:
+            JournalUnwritable: nothing was stored.
+        """
+        cursor = advance(self._begun, tuple(each.uid for each in fetched))
+        self._move([self._event(each, cursor.uidvalidity) for each in fetched], cursor)
+
+    def remembered(self) -> Known:
+        """What the journal knows of this mailbox, for when its UIDs have lost their meaning."""
+        since = self._journal.moved(self.account, self.mailbox)
+        assert since is not None, "a mailbox that was seen has a cursor"
+        return Known(self._journal.mails(self.account, self.mailbox), since)
+
+    def store_unknown(self, known: Known, fetched: Sequence[Fetched], uidvalidity: int) -> int:
+        """Journal those that were never told of; return how many.
+
+        Raises:
+            JournalUnwritable: nothing was stored.
+        """
+        unknown = known.unknown([self._event(each, uidvalidity) for each in fetched])
+        if unknown:
+            self._accept(unknown, None)
+        return len(unknown)
+
+    def refused(self, error: PeerError) -> None:
+        """This mailbox cannot be watched, though the account can; say so once."""
+        if str(error) != str(self.refusal):
+            self._log.warn("not watching {place}: {why}", place=self, why=error.explain())
+        self.refusal = error
+        self.witness.failed(error)
+
+    @property
+    def _begun(self) -> Cursor:
+        cursor = self.cursor
+        assert cursor is not None, "a mailbox that was seen has a cursor"
+        return cursor
+
+    def _move(self, events: Sequence[Event], cursor: Cursor) -> None:
+        move = CursorMove(account=self.account, mailbox=self.mailbox, cursor=cursor)
+        self._accept(events, move)
+
+    def _ref(self, uid: int, uidvalidity: int) -> Ref:
+        return Ref(account=self.account, mailbox=self.mailbox, uidvalidity=uidvalidity, uid=uid)
+
+    def _event(self, fetched: Fetched, uidvalidity: int) -> NewMail:
+        ref = self._ref(fetched.uid, uidvalidity)
+        preview = self._preview(fetched.header, fetched.text)
+        return new_mail(ref, summarise(fetched.header), fetched, preview)
+
+
+def _fate(kind: type[MailSeen] | type[MailGone], ref: Ref) -> MailSeen | MailGone:
+    return kind(
+        id=ref.id,
+        account=ref.account,
+        mailbox=ref.mailbox,
+        uidvalidity=ref.uidvalidity,
+        uid=ref.uid,
+    )

@@ -1,0 +1,113 @@
+"""Asks a server at intervals, for news and as a proof that it is still there.
+
+The usual question is a NOOP: the server tells what changed, and has proved that
+it would have told. Where it cannot tell of all mailboxes, they are asked about in
+the same round trip. Now and then it is a STATUS instead, which costs the same:
+if that knows of more than the server has hinted at, IDLE is not to be relied on
+here, so what it missed is fetched at once, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
+
+from mailnotify.config.schema import Timing
+from mailnotify.errors import DeadlinePassed
+from mailnotify.imap.reading import Reading
+from mailnotify.imap.witness import Witness
+
+HASTE_SECONDS: Final = 10.0
+"""For an answer after a sleep: the other end, or a NAT, has probably forgotten us."""
+
+
+class Polling:
+    """The questions to one session, as long as it is listened to.
+
+    Args:
+        reading: the session and its mailboxes.
+        witness: hears of each proof.
+        failed: called when the server did not answer.
+        behind: called when it has more than it told of; `start` comes after the fetch.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        *,
+        timing: Timing,
+        witness: Witness,
+        clock: IReactorTime,
+        failed: Callable[[Failure], None],
+        behind: Callable[[], None],
+    ) -> None:
+        self._reading = reading
+        self._timing = timing
+        self._witness = witness
+        self._clock = clock
+        self._failed = failed
+        self._behind = behind
+        self._interval_seconds = min(timing.poll_seconds, timing.safety_seconds)
+        self._compared_at = clock.seconds()  # the mailbox has just been examined
+        self._loop: LoopingCall | None = None
+
+    def start(self) -> None:
+        """All that is known of is journalled: ask at the interval from now on."""
+        self._witness.proved()
+        self._run(now=False)
+
+    def hasten(self) -> None:
+        """Ask at once, and do not wait for long."""
+        self.stop()
+        self._run(now=True)
+
+    def stop(self) -> None:
+        """Ask no more; the session goes on to hint by itself."""
+        loop, self._loop = self._loop, None
+        if loop is not None and loop.running:
+            loop.stop()
+
+    def _run(self, *, now: bool) -> None:
+        loop = self._loop = LoopingCall(self._once)
+        loop.clock = self._clock
+        if now:
+            loop.f = self._once_hastily
+        loop.start(self._interval_seconds, now=now)
+
+    def _once_hastily(self) -> Deferred[None]:
+        loop = self._loop
+        assert loop is not None
+        loop.f = self._once
+        seconds = min(HASTE_SECONDS, self._timing.command_seconds)
+
+        def too_late(_: object, seconds: float) -> None:
+            peer = f"the server of {self._reading.home}"
+            raise DeadlinePassed(peer=peer, step="the answer to a check", seconds=seconds)
+
+        asking = Deferred.fromCoroutine(self._ask(loop))
+        return asking.addTimeout(seconds, self._clock, too_late).addErrback(self._failed)
+
+    def _once(self) -> Deferred[None]:
+        assert self._loop is not None
+        return Deferred.fromCoroutine(self._ask(self._loop)).addErrback(self._failed)
+
+    async def _ask(self, loop: LoopingCall) -> None:
+        now = self._clock.seconds()
+        is_time = now - self._compared_at > self._timing.safety_seconds - self._interval_seconds / 2
+        if not is_time:
+            is_behind = await self._reading.poll()
+            self._witness.proved()
+            if is_behind and loop is self._loop:
+                self._behind()
+            return
+        self._compared_at = now
+        is_behind = await self._reading.compare()
+        self._witness.proved()
+        self._witness.checked()
+        if is_behind and loop is self._loop:  # else a hint has come after all
+            self._behind()

@@ -1,0 +1,303 @@
+"""What one session does for its mailboxes: examine them, journal what is new, listen.
+
+This is the straight line of the work; when it happens, and what happens after
+a failure, is the watcher's business. One mailbox, the home, is open while we
+listen. Another one that has something new is visited: opened and read; and then
+the home is opened again, so that nothing that came meanwhile is missed.
+
+Mail enters the journal in order of UID, in slices small enough for one reactor
+turn, each with the cursor that covers it: a cut at any point costs nothing but
+the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from mailnotify.core.message import Fetched
+from mailnotify.core.sync import (
+    MailboxStatus,
+    has_news,
+    is_rebuilt,
+)
+from mailnotify.errors import CommandRefused
+from mailnotify.imap.place import Place
+from mailnotify.imap.responses import NumberSet
+from mailnotify.imap.session import BATCH
+from mailnotify.imap.surveying import key
+from mailnotify.interfaces import IMailSession
+
+SLICE = 25
+"""Headers decoded and journalled in one reactor turn: some 10 ms."""
+
+_MOST_LOOKED_INTO = 50
+"""What one mailbox's STATUS said; more than that has not been said by mistake."""
+
+
+class Reading:
+    """One session at work on the mailboxes of one connection.
+
+    Call `examine`, then `catch_up` at every hint, and `poll` at an interval.
+
+    Args:
+        places: the first one is the home: the mailbox that is open while we listen.
+        is_notified: the server is to tell of the others; else they are swept.
+
+    Attributes:
+        home: the mailbox that is open while we listen.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        session: IMailSession,
+        places: Sequence[Place],
+        clock: IReactorTime,
+        *,
+        is_notified: bool = False,
+    ) -> None:
+        self.session = session
+        self.home = places[0]
+        self._places = {key(each.mailbox): each for each in places}
+        self._clock = clock
+        self._is_notified = is_notified
+        self._open: Place | None = None
+        self._entered = self.home
+        self._waiting: list[Place] = []
+        self._looked_into: dict[Place, set[MailboxStatus]] = {}
+        self._is_listening = False
+        self._compared_uidnext = 0
+        self._hinted: set[Place] = set()
+        self._unhinted: set[Place] = set()
+
+    async def examine(self) -> None:
+        """Look at all mailboxes and open the home; on first sight remember where one ends.
+
+        Raises:
+            PeerError: the session is of no more use.
+            JournalUnwritable: a first cursor could not be stored.
+        """
+        await self.session.follow(self._told)
+        names = self._names()
+        if self._is_notified:
+            await self._be_notified()
+        elif names:
+            self._note(await self.session.survey(names))
+        await self._open_home()
+        self._wait_for(self.home)
+
+    async def catch_up(self, changed: Callable[[], None]) -> None:
+        """Journal all that is new; from the first time on, `changed` tells of more."""
+        while (place := self._next()) is not None:
+            await self._visit(place)
+        if not self._is_listening:
+            self._is_listening = True
+            await self.session.listen(partial(self._hear, changed))
+
+    async def poll(self) -> bool:
+        """Ask once, in one round trip; whether a mailbox has more than the server tells."""
+        if self._is_notified or not self._names():
+            await self.session.poll()
+        else:
+            self._note(await self.session.survey(self._names()))
+        return bool(self._waiting)
+
+    async def compare(self) -> bool:
+        """Whether the server has more than it hinted at; each UIDNEXT is a reason once.
+
+        A UIDNEXT that no fetch reaches is that of a message that is gone already.
+        """
+        self._hinted.clear()
+        if names := self._names():
+            statuses = await self.session.survey(names)
+            before = set(self._waiting)
+            self._note(statuses)
+            if self._is_notified:
+                self._unhinted.update(set(self._waiting) - before - self._hinted)
+        status = await self.session.status()
+        if status is not None:
+            known, self._compared_uidnext = self._compared_uidnext, status.uidnext
+            is_more = status.uidnext > max(self.home.next_uid, known)
+            if is_more and self.home not in self._hinted:
+                self._unhinted.add(self.home)
+                self._wait_for(self.home)
+        return bool(self._waiting)
+
+    async def _be_notified(self) -> None:
+        """Let the server tell of all mailboxes.
+
+        One that offers that and cannot has shown it now: a mailbox alone goes on without,
+        several are shared out anew (`crew`), with the next attempt.
+        """
+        names = self._names()
+        try:
+            self._note(await self.session.notify(names))
+        except CommandRefused as error:
+            if names:
+                raise
+            self._log.info("{home}: {why} Asking instead.", home=self.home, why=error.explain())
+            self._is_notified = False
+
+    def _told(self, uids: NumberSet, is_gone: bool) -> None:
+        self._entered.told(uids, is_gone=is_gone)
+
+    # -- which mailbox is next
+
+    def _names(self) -> list[str]:
+        return [each.mailbox for each in self._places.values() if each is not self.home]
+
+    def _wait_for(self, place: Place) -> None:
+        if place not in self._waiting:
+            self._waiting.append(place)
+
+    def _next(self) -> Place | None:
+        """The home first, and last, so that we listen to it."""
+        is_away = self._open is not self.home
+        place = self.home if self.home in self._waiting or is_away else None
+        if place is None or (is_away and self._waiting):
+            place = next(iter(self._waiting), None)
+        if place in self._waiting:
+            self._waiting.remove(place)
+        return place
+
+    def _hear(
+        self, changed: Callable[[], None], mailbox: str, status: MailboxStatus | None
+    ) -> None:
+        place = self._places.get(key(mailbox))
+        if place is None or (status is not None and not self._is_reason(place, status)):
+            return
+        self._hinted.add(place)
+        self._wait_for(place)
+        changed()
+
+    def _is_reason(self, place: Place, status: MailboxStatus) -> bool:
+        """Whether this deserves a look, which each STATUS does once.
+
+        Where the last message was removed before we saw it, it stays as it is; and
+        some servers say one, true or not, with every answer.
+        """
+        looked_into = self._looked_into.setdefault(place, set())
+        if status in looked_into or not has_news(place.cursor, status):
+            return False
+        if len(looked_into) == _MOST_LOOKED_INTO:
+            looked_into.clear()
+        looked_into.add(status)
+        return True
+
+    def _note(self, statuses: Mapping[str, MailboxStatus]) -> None:
+        """Let those wait that deserve to be opened."""
+        for mailbox in self._names():
+            place, status = self._places[key(mailbox)], statuses.get(mailbox)
+            if status is None:
+                place.refused(self._missing(mailbox))
+            elif place.cursor is None and status.uidnext and status.uidvalidity:
+                place.begin(status)
+            elif self._is_reason(place, status):
+                self._wait_for(place)
+
+    def _missing(self, mailbox: str) -> CommandRefused:
+        return CommandRefused(
+            peer=f"the server of {self.home.account}",
+            command="STATUS",
+            status="NO",
+            said=f"it has no mailbox {mailbox}",
+        )
+
+    # -- one mailbox
+
+    async def _open_home(self) -> None:
+        """The first mailbox that can be opened: a missing one must not hide the others."""
+        refused: dict[Place, CommandRefused] = {}
+        for place in self._places.values():
+            try:
+                await self._enter(place)
+            except CommandRefused as error:
+                refused[place] = error
+                continue
+            self.home = place
+            for each, reason in refused.items():
+                each.refused(reason)
+            return
+        raise refused[self.home]
+
+    async def _visit(self, place: Place) -> None:
+        """Open a mailbox if it is not, and read what is new."""
+        if place is not self._open:
+            try:
+                await self._enter(place)
+            except CommandRefused as error:
+                if place is self.home:
+                    raise
+                place.refused(error)
+                return
+        await self._read(place)
+
+    async def _enter(self, place: Place) -> None:
+        self._open, self._is_listening = None, False
+        self._entered = place
+        place.prepare()
+        status = await self.session.examine(place.mailbox, place.cursor, place.known())
+        self._open = place
+        if is_rebuilt(place.cursor, status):
+            await self._recognise(place, status)
+        place.begin(status)
+
+    async def _recognise(self, place: Place, status: MailboxStatus) -> None:
+        """The mailbox was rebuilt: journal what came in meanwhile, and no old message again.
+
+        The cursor follows at the end, so that a cut repeats this; what was journalled
+        by then is known by its new identity.
+        """
+        known = place.remembered()
+        try:
+            uids = await self.session.arrived_since((known.until - timedelta(days=1)).date())
+        except CommandRefused as error:
+            self._log.info("{place}: {why} Looking at the last.", place=place, why=error.explain())
+            uids = range(max(status.uidnext - BATCH, 1), status.uidnext)
+        count = 0
+        for start in range(0, len(uids), BATCH):
+            if start:
+                await deferLater(self._clock, 0)
+            fetched = await self.session.fetch_only(uids[start : start + BATCH])
+            count += place.store_unknown(known, fetched, status.uidvalidity)
+        self._log.warn(
+            "{place} was rebuilt by its server: {count} messages in it are new",
+            place=place,
+            count=count,
+        )
+
+    async def _read(self, place: Place) -> None:
+        count = 0
+        is_full = True
+        while is_full:
+            fetched = await self.session.fetch(place.next_uid)
+            await self._store(place, fetched)
+            count += len(fetched)
+            is_full = len(fetched) == BATCH
+        if place in self._unhinted:
+            self._unhinted.remove(place)
+            self._tell_missed(place, count)
+
+    def _tell_missed(self, place: Place, count: int) -> None:
+        if count:
+            self._log.warn(
+                "{place}: {count} new without a hint of the server, found by a check;"
+                " {total} since the start",
+                place=place,
+                count=count,
+                total=place.witness.missed(count),
+            )
+
+    async def _store(self, place: Place, fetched: Sequence[Fetched]) -> None:
+        for start in range(0, len(fetched), SLICE):
+            if start:
+                await deferLater(self._clock, 0)
+            part = fetched[start : start + SLICE]
+            place.store(part)

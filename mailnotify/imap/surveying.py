@@ -1,0 +1,107 @@
+"""Asking about many mailboxes in one round trip, without opening any of them.
+
+LIST with STATUS (RFC 5819) where it is offered, else one STATUS for each, all in
+one write. Or NOTIFY (RFC 5465), after which the server tells by itself: a STATUS
+of each of these when it changes, and of the open mailbox every new message, in
+full. The answers are only hints: whether a mailbox has something new is decided
+by its UIDs once it is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+from mailnotify.core.sync import MailboxStatus
+from mailnotify.imap.answers import HEADER_FIELDS
+from mailnotify.imap.commands import Command
+from mailnotify.imap.mailbox_names import encode, quoted
+from mailnotify.imap.responses import ListItem, MailboxItems, Response
+
+ITEMS = b"(MESSAGES UIDNEXT UIDVALIDITY)"
+
+_HERE = b"(SELECTED (MessageNew %b MessageExpunge FlagChange))"
+_THERE = b"(MessageNew MessageExpunge)"
+
+_MOST_NAMES_BYTES = 6000
+"""Of one LIST: its line stays below the 8192 bytes that every server takes (RFC 7162 §4)."""
+
+
+class Survey:
+    """The question about some mailboxes, and what the server says of them.
+
+    Attributes:
+        statuses: by mailbox, for those that there are; numbers that the server did
+            not say are 0.
+    """
+
+    def __init__(self, mailboxes: Sequence[str]) -> None:
+        self._names = {key(each): each for each in mailboxes}
+        self.statuses: dict[str, MailboxStatus] = {}
+
+    def commands(self, capabilities: Set[str]) -> list[Command]:
+        """What to send, in one write if that is allowed."""
+        names = [quoted(name) for name in map(_encoded, self._names.values()) if name is not None]
+        if not {"LIST-STATUS", "LIST-EXTENDED"} <= capabilities:
+            return [Command("STATUS", name + b" " + ITEMS, collect=self) for name in names]
+        question = b'"" (%b) RETURN (STATUS ' + ITEMS + b")"
+        return [Command("LIST", question % line, collect=self) for line in _lines(names)]
+
+    def notify(self, items: bytes = HEADER_FIELDS) -> Command:
+        """What to send so that nobody has to ask again; begins with a STATUS of each.
+
+        Args:
+            items: what the server shall tell of a new message.
+        """
+        names = [quoted(name) for name in map(_encoded, self._names.values()) if name is not None]
+        events = _HERE % items
+        if names:
+            events = b"STATUS " + events + b" (MAILBOXES (%b) %b)" % (b" ".join(names), _THERE)
+        return Command("NOTIFY", b"SET " + events, collect=self)
+
+    def __call__(self, response: Response) -> None:
+        """Take one untagged response, also one that was not asked for."""
+        if isinstance(response, ListItem) and "\\noselect" not in response.attributes:
+            self._note(response.name, MailboxStatus(uidvalidity=0, uidnext=0, exists=0))
+        elif isinstance(response, MailboxItems):
+            self._note(response.name, status_of(response))
+
+    def _note(self, name: str, status: MailboxStatus) -> None:
+        mailbox = self._names.get(key(name))
+        if mailbox is None or (status.uidnext == 0 and mailbox in self.statuses):
+            return
+        self.statuses[mailbox] = status
+
+
+def status_of(response: MailboxItems) -> MailboxStatus:
+    """What STATUS tells; what it does not is 0."""
+    items = response.items
+    return MailboxStatus(
+        uidvalidity=items.get("UIDVALIDITY", 0),
+        uidnext=items.get("UIDNEXT", 0),
+        exists=items.get("MESSAGES", 0),
+    )
+
+
+def key(mailbox: str) -> str:
+    """By which names are compared: INBOX is the one whose case means nothing."""
+    return "INBOX" if mailbox.upper() == "INBOX" else mailbox
+
+
+def _encoded(mailbox: str) -> bytes | None:
+    """The name on the wire; None if it cannot be written there, so there is no such mailbox."""
+    try:
+        name = encode(mailbox)
+        quoted(name)
+    except ValueError:
+        return None
+    return name
+
+
+def _lines(names: Sequence[bytes]) -> list[bytes]:
+    """The names, joined into as few lines as they fit in."""
+    lines = [b""]
+    for name in names:
+        if lines[-1] and len(lines[-1]) + len(name) > _MOST_NAMES_BYTES:
+            lines.append(b"")
+        lines[-1] += b" " + name if lines[-1] else name
+    return [each for each in lines if each]

@@ -1,0 +1,101 @@
+"""What a server has told of one mailbox, counted: is a FETCH whole, is there more?
+
+A server may answer a FETCH with less than was asked for and say OK. Since UIDs
+have holes, a missing one cannot be seen; but sequence numbers have none
+(RFC 9051 §2.3.1.2). `MailboxView` keeps one pair that ties the two: all
+messages beyond sequence number `below` have a UID of at least `uidnext`. With
+it an answer to ``UID FETCH uidnext:*`` can be checked to the last message,
+without asking anything else.
+
+Whatever makes the pair doubtful makes it unknown, which costs a SEARCH and
+never a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mailnotify.imap.responses import Exists, Expunged, NumberSet, Response, Vanished
+
+
+class MailboxView:
+    """The mailbox as it stood when it was examined, and all that was heard since.
+
+    Args:
+        uidnext: 0 if unknown.
+
+    Attributes:
+        exists: how many messages there are.
+        removals: counts everything that moves sequence numbers.
+    """
+
+    def __init__(self, exists: int, uidnext: int) -> None:
+        self.exists = exists
+        self.removals = 0
+        self._uidnext = uidnext
+        self._below: int | None = exists if uidnext else None
+
+    def heard(self, response: Response, *, is_fetching: bool = False) -> bool:
+        """Take note of an untagged response; whether it hints at new mail.
+
+        An EXISTS with the number that we know is a hint too, since the server may
+        have dropped a message silently. But not during a FETCH: a server that says
+        EXISTS at every command would be asked for ever.
+        """
+        if isinstance(response, Exists):
+            is_known = response.count == self.exists
+            self._count(response.count)
+            return not (is_known and is_fetching)
+        if isinstance(response, Expunged):
+            self._remove(response.seq)
+        elif isinstance(response, Vanished) and not response.is_earlier:
+            self._vanish(response.uids)
+        return False
+
+    def most_waiting(self, first_uid: int) -> int:
+        """No more messages than this have a UID of at least `first_uid`."""
+        if self._below is None:
+            return self.exists
+        arrived = max(self.exists - self._below, 0)
+        return min(self.exists, arrived + max(self._uidnext - first_uid, 0))
+
+    def is_whole(self, first_uid: int, answered: Mapping[int, int], exists: int) -> bool:
+        """Whether these messages are all from `first_uid` on.
+
+        Args:
+            answered: UIDs by sequence number, also one below `first_uid`: the last
+                message is always in ``n:*``.
+            exists: how many messages there were when we asked.
+        """
+        begins_here = self._below is not None and self._uidnext == first_uid
+        if not answered:
+            return exists == 0 or (begins_here and self._below == exists)
+        first, last = min(answered), max(answered)
+        if last < exists or len(answered) != last - first + 1:
+            return False
+        is_first = answered[first] <= first_uid or first == 1
+        return is_first or (begins_here and first - 1 == self._below)
+
+    def fetched(self, last_uid: int, seq: int) -> None:
+        """`seq` is the last message up to this UID, for certain."""
+        self._uidnext = last_uid + 1
+        self._below = seq
+
+    def _count(self, count: int) -> None:
+        if count < self.exists:  # a removal that we were not told of
+            self.removals += 1
+            self._below = None
+        self.exists = count
+
+    def _vanish(self, uids: NumberSet) -> None:
+        self.removals += 1
+        self.exists = max(self.exists - len(uids), 0)
+        is_old = all(last < self._uidnext for _, last in uids.ranges)
+        if self._below is not None:
+            self._below = max(self._below - len(uids), 0) if is_old else None
+
+    def _remove(self, seq: int) -> None:
+        self.removals += 1
+        self.exists = max(self.exists - 1, 0)
+        if self._below is not None and seq <= self._below:
+            self._below -= 1

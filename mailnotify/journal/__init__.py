@@ -1,0 +1,1 @@
+"""The durable order of events, and the queue for all that leaves."""

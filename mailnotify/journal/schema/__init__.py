@@ -1,0 +1,1 @@
+"""The SQL of each schema version, in the order of their numbers."""

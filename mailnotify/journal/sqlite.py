@@ -1,0 +1,358 @@
+"""The journal in one SQLite file: the usual one.
+
+`append` is where a message becomes real: its entry and the cursor of its
+mailbox are in one transaction, fsynced before `append` returns, and only then
+may anybody hear of it. A message that was journalled before is refused by a
+unique index, so the watcher may ask for the same range twice.
+
+All calls run in the reactor's thread: a transaction takes a fraction of a
+millisecond plus one fsync. What is asked at every turn (`head`, `oldest`) is
+kept in memory.
+
+Each row carries a checksum, since SQLite does not see a bit that flipped in a
+value. A journal found damaged while it runs says so with `JournalUnreadable`,
+and is moved aside at the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+import msgspec
+from zope.interface import implementer
+
+from mailnotify.config.schema import Retention
+from mailnotify.core.events import AccountState, Entry, Event, MailGone, MailSeen, NewMail
+from mailnotify.core.reader import ReaderMark
+from mailnotify.core.sync import Cursor, CursorMove
+from mailnotify.errors import JournalUnreadable
+from mailnotify.interfaces import IJournal
+from mailnotify.journal.high_water import HighWater
+from mailnotify.journal.kind import JOURNAL, begin_life
+from mailnotify.journal.marks import Marks
+from mailnotify.storage.database import Database
+
+_SLICE: Final = 1000
+"""Entries forgotten by one call of `prune`, so that it holds the reactor for milliseconds."""
+
+_INSERT: Final = """
+    INSERT INTO entries (seq, at, event, crc, kind, account, mailbox, uidvalidity, uid)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (account, mailbox, uidvalidity, uid, kind) WHERE uid IS NOT NULL DO NOTHING
+"""
+_MOVE: Final = """
+    INSERT INTO cursors (account, mailbox, uidvalidity, last_uid, modseq, crc, moved)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (account, mailbox) DO UPDATE
+    SET uidvalidity = excluded.uidvalidity, last_uid = excluded.last_uid,
+        modseq = excluded.modseq, crc = excluded.crc, moved = excluded.moved
+"""
+_STATE: Final = """
+    INSERT INTO states (account, mailbox, event, crc) VALUES (?, ?, ?, ?)
+    ON CONFLICT (account, mailbox) DO UPDATE SET event = excluded.event, crc = excluded.crc
+"""
+
+_MAIL: Final = """
+    SELECT event FROM entries
+    WHERE account = ? AND mailbox = ? AND uidvalidity = ? AND uid = ? AND kind = 'mail'
+"""
+_MAILS: Final = """
+    SELECT seq, at, event, crc FROM entries
+    WHERE account = ? AND mailbox = ? AND uid IS NOT NULL AND kind = 'mail' ORDER BY seq
+"""
+_KNOWN: Final = """
+    SELECT uid FROM entries AS mail
+    WHERE account = ? AND mailbox = ? AND uidvalidity = ? AND uid IS NOT NULL AND kind = 'mail'
+    AND NOT EXISTS (
+        SELECT 1 FROM entries WHERE account = mail.account AND mailbox = mail.mailbox
+        AND uidvalidity = mail.uidvalidity AND uid = mail.uid AND kind = 'gone'
+    )
+    ORDER BY uid DESC LIMIT ?
+"""
+
+_ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+_state_decoder = msgspec.json.Decoder(AccountState)
+
+
+@implementer(IJournal)
+class SqliteJournal:
+    """See `IJournal`. Made by `open`, and by nothing else.
+
+    Attributes:
+        epoch: the name of this journal's life.
+        head: the seq of the newest entry; 0 in a new journal.
+        oldest: the seq of the oldest entry kept; head + 1 if there is none.
+    """
+
+    def __init__(
+        self, path: Path, retention: Retention, database: Database, high_water: HighWater
+    ) -> None:
+        self._path = path
+        self._retention = retention
+        self._database = database
+        self._high_water = high_water
+        self._marks = Marks(database)
+        self._connection = database.connection
+        epoch, pruned, last = self._connection.execute(
+            "SELECT epoch, pruned, (SELECT max(seq) FROM entries) FROM journal"
+        ).fetchone()
+        self.epoch: str = epoch
+        self.head: int = pruned if last is None else last
+        self.oldest: int = pruned + 1
+        high_water.rise(self.epoch, self.head)
+
+    @classmethod
+    def open(
+        cls, path: Path, *, retention: Retention, make_epoch: Callable[[], str], now: datetime
+    ) -> SqliteJournal:
+        """Open a journal, or begin one; a damaged one is moved aside and begun anew.
+
+        Call it after a daemon has forked. `close` releases what it holds.
+
+        Args:
+            path: its file; the folder is made if there is none.
+            make_epoch: names the life of a new journal, in letters and digits.
+            now: goes into the name of a damaged file.
+
+        Raises:
+            JournalBusy: another process has this journal open.
+            JournalUnreadable: it is from a newer mailnotify, or another program's file.
+            JournalUnwritable: the disk is full, read-only or failing.
+        """
+        high_water = HighWater(Path(f"{path}.high"))
+        database = Database.open(
+            path, JOURNAL, lambda new: begin_life(new, make_epoch, high_water), now
+        )
+        return cls(path, retention, database, high_water)
+
+    def cursor(self, account: str, mailbox: str) -> Cursor | None:
+        """How far this mailbox is journalled; None at first sight."""
+        with self._database.reading():
+            row = self._connection.execute(
+                "SELECT uidvalidity, last_uid, modseq, crc FROM cursors"
+                " WHERE account = ? AND mailbox = ?",
+                (account, mailbox),
+            ).fetchone()
+        if row is None:
+            return None
+        *numbers, crc = row
+        cursor = Cursor(uidvalidity=numbers[0], last_uid=numbers[1], modseq=numbers[2])
+        if crc != _cursor_crc(account, mailbox, cursor):
+            raise self._database.damaged(
+                f"the cursor of {mailbox!r} of {account!r} has changed by itself"
+            )
+        return cursor
+
+    def known(self, account: str, mailbox: str, uidvalidity: int, most: int) -> Sequence[int]:
+        """The newest UIDs of announced messages that were not told gone, ascending."""
+        with self._database.reading():
+            rows = self._connection.execute(
+                _KNOWN, (account, mailbox, uidvalidity, most)
+            ).fetchall()
+        return [uid for (uid,) in reversed(rows)]
+
+    def moved(self, account: str, mailbox: str) -> datetime | None:
+        """When this mailbox's cursor was last stored; None at first sight."""
+        with self._database.reading():
+            row = self._connection.execute(
+                "SELECT moved FROM cursors WHERE account = ? AND mailbox = ?", (account, mailbox)
+            ).fetchone()
+        return None if row is None else _ZERO + row[0] * _MICROSECOND
+
+    def mails(self, account: str, mailbox: str) -> Iterator[NewMail]:
+        """The messages of a mailbox that are kept, in order."""
+        with self._database.reading():
+            for row in self._connection.execute(_MAILS, (account, mailbox)):
+                event = self._entry(row[0], row).event
+                assert isinstance(event, NewMail)
+                yield event
+
+    def state(self, account: str, mailbox: str) -> AccountState | None:
+        """What was last told of this mailbox, however long ago; None if nothing was."""
+        with self._database.reading():
+            row = self._connection.execute(
+                "SELECT event, crc FROM states WHERE account = ? AND mailbox = ?",
+                (account, mailbox),
+            ).fetchone()
+        if row is None:
+            return None
+        event, crc = row
+        if crc != _crc(account, mailbox, event):
+            raise self._database.damaged(
+                f"the state of {mailbox!r} of {account!r} has changed by itself"
+            )
+        return _state_decoder.decode(event)
+
+    def append(
+        self, events: Sequence[Event], move: CursorMove | None, at: datetime
+    ) -> Sequence[Entry]:
+        """Store events and a cursor in one transaction; leave out mail that is known.
+
+        Raises:
+            JournalUnwritable: nothing was stored; try again later.
+        """
+        entries: list[Entry] = []
+        with self._database.writing():
+            for event in filter(self._is_told, events):
+                entry = Entry(seq=self.head + len(entries) + 1, at=at, event=event)
+                if self._connection.execute(_INSERT, _row(entry)).rowcount == 1:
+                    entries.append(entry)
+                if isinstance(event, AccountState):
+                    self._connection.execute(_STATE, _state_row(event))
+            if move is not None:
+                self._connection.execute(_MOVE, (*_cursor_row(move), _microseconds(at)))
+        if entries:
+            self.head += len(entries)
+            self._high_water.rise(self.epoch, self.head)
+        return entries
+
+    def _is_told(self, event: Event) -> bool:
+        """What becomes of a message is told only where the message was, and was not so then."""
+        if not isinstance(event, MailSeen | MailGone):
+            return True
+        row = self._connection.execute(_MAIL, _identity(event)).fetchone()
+        if row is None:
+            return False
+        mail = _decoder.decode(row[0])
+        return isinstance(event, MailGone) or "\\seen" not in map(str.lower, mail.flags)
+
+    def read(self, after: int, most: int) -> Sequence[Entry]:
+        """Up to `most` entries with a seq above `after`, in order.
+
+        Raises:
+            JournalUnreadable: an entry is damaged or missing.
+        """
+        with self._database.reading():
+            rows = self._connection.execute(
+                "SELECT seq, at, event, crc FROM entries WHERE seq > ? ORDER BY seq LIMIT ?",
+                (after, most),
+            ).fetchall()
+        first = max(after + 1, self.oldest)
+        if len(rows) != max(min(most, self.head - first + 1), 0):
+            raise self._database.damaged(f"entries after {after} are missing")
+        return [self._entry(seq, row) for seq, row in enumerate(rows, first)]
+
+    def seq_before(self, moment: datetime) -> int:
+        """The seq of the last entry journalled before `moment`; 0 if there is none kept.
+
+        Where the clock was set back meanwhile, every entry from `moment` on comes
+        after that seq, and perhaps some that are older: none is left out.
+        """
+        with self._database.reading():
+            (first,) = self._connection.execute(
+                "SELECT min(seq) FROM entries WHERE at >= ?", (_microseconds(moment),)
+            ).fetchone()
+        before = self.head if first is None else first - 1
+        return before if before >= self.oldest else 0
+
+    def prune(self, now: datetime) -> int:
+        """Forget up to 1,000 entries beyond the retention; call again until it returns 0.
+
+        Raises:
+            JournalUnwritable: nothing was forgotten.
+        """
+        last = self._last_expired(now)
+        count = last - self.oldest + 1
+        if count > 0:
+            with self._database.writing():
+                self._connection.execute("DELETE FROM entries WHERE seq <= ?", (last,))
+                self._connection.execute("UPDATE journal SET pruned = ?", (last,))
+            self.oldest = last + 1
+        return max(count, 0)
+
+    def _last_expired(self, now: datetime) -> int:
+        """The last seq of the next slice of entries that are too many or too old."""
+        too_many = self.head - self._retention.entries
+        oldest_kept = _microseconds(now) - int(self._retention.days * 86_400_000_000)
+        last = self.oldest - 1
+        with self._database.reading():
+            rows = self._connection.execute(
+                "SELECT seq, at FROM entries ORDER BY seq LIMIT ?", (_SLICE,)
+            )
+            for seq, at in rows:
+                if seq > too_many and at >= oldest_kept:
+                    break
+                last = seq
+        return last
+
+    def reader(self, owner: str, name: str) -> int | None:
+        """The seq that this named reader has acknowledged; None if it is not known."""
+        return self._marks.find(owner, name)
+
+    def count_readers(self) -> int:
+        """How many named readers are known."""
+        return self._marks.count()
+
+    def keep_readers(self, marks: Sequence[ReaderMark], now: datetime) -> None:
+        """Store what named readers have acknowledged, in one transaction.
+
+        Raises:
+            JournalUnwritable: nothing was stored.
+        """
+        self._marks.keep(marks, now)
+
+    def forget_readers(self, before: datetime) -> int:
+        """Forget readers that were last kept before this moment; return how many."""
+        return self._marks.forget(before)
+
+    def close(self) -> None:
+        """Release the file. Nothing may be called after this."""
+        self._high_water.close()
+        self._database.close()
+
+    def _entry(self, seq: int, row: tuple[int, int, str, int]) -> Entry:
+        found, at, event, crc = row
+        if found != seq or crc != _crc(seq, at, event):
+            raise self._database.damaged(f"entry {seq} has changed by itself")
+        try:
+            return Entry(seq=seq, at=_ZERO + at * _MICROSECOND, event=_decoder.decode(event))
+        except msgspec.MsgspecError as problem:
+            reason = f"entry {seq} is of a kind that only a newer mailnotify knows"
+            raise JournalUnreadable(path=str(self._path), reason=reason) from problem
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    at, event = _microseconds(entry.at), _encoder.encode(entry.event).decode()
+    kind = entry.event.__struct_config__.tag
+    identity: tuple[object, ...] = (None, None, None, None)
+    if isinstance(entry.event, NewMail | MailSeen | MailGone):
+        identity = _identity(entry.event)
+    return (entry.seq, at, event, _crc(entry.seq, at, event), kind, *identity)
+
+
+def _identity(mail: NewMail | MailSeen | MailGone) -> tuple[object, ...]:
+    return (mail.account, mail.mailbox, mail.uidvalidity, mail.uid)
+
+
+def _state_row(state: AccountState) -> tuple[object, ...]:
+    row = (state.account, state.mailbox, _encoder.encode(state).decode())
+    return (*row, _crc(*row))
+
+
+def _cursor_row(move: CursorMove) -> tuple[object, ...]:
+    cursor = move.cursor
+    row = (move.account, move.mailbox, cursor.uidvalidity, cursor.last_uid, cursor.modseq)
+    return (*row, _cursor_crc(move.account, move.mailbox, cursor))
+
+
+def _cursor_crc(account: str, mailbox: str, cursor: Cursor) -> int:
+    """A row from before there were mod-sequences has no modseq in its checksum."""
+    modseq = (cursor.modseq,) if cursor.modseq else ()
+    return _crc(account, mailbox, cursor.uidvalidity, cursor.last_uid, *modseq)
+
+
+def _crc(*values: object) -> int:
+    """A checksum of values that stand in one row."""
+    return crc32("\0".join(map(str, values)).encode())
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _ZERO) // _MICROSECOND

@@ -1,0 +1,149 @@
+"""From rows of the outbox's tables to values, and back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zlib import crc32
+
+from mailnotify.outbox.letter import Draft, Filed, Settlement, State, Ticket
+from mailnotify.outbox.verdict import Fate, Result
+from mailnotify.smtp.compose import Envelope
+
+COLUMNS: Final = """number, account, sender, message_id, subject, size_bytes, state, queued_at,
+    due, expires, attempts, reason, finished_at"""
+
+_INSERT: Final = """
+    INSERT INTO letters (account, sender, message_id, subject, size_bytes, state, queued_at, due,
+        expires, key, wants_copy, crc)
+    VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)
+"""
+_ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def insert(connection: sqlite3.Connection, draft: Draft, now: datetime) -> int:
+    """Store a draft; return its number, or that of the letter with its key."""
+    if draft.key is not None:
+        known = connection.execute("SELECT number FROM letters WHERE key = ?", (draft.key,))
+        if (row := known.fetchone()) is not None:
+            return int(row[0])
+    sender, recipients = draft.envelope.sender, draft.envelope.recipients
+    crc = checksum(draft.account, sender, recipients, draft.message)
+    moments = (micros(now), micros(draft.due), micros(draft.expires))
+    row = (draft.account, sender, draft.message_id, draft.subject, len(draft.message), *moments)
+    number = connection.execute(_INSERT, (*row, draft.key, draft.wants_copy, crc)).lastrowid
+    assert number is not None
+    connection.executemany(
+        "INSERT INTO recipients (letter, position, address) VALUES (?, ?, ?)",
+        [(number, position, address) for position, address in enumerate(recipients)],
+    )
+    connection.execute("INSERT INTO messages VALUES (?, ?)", (number, draft.message))
+    return number
+
+
+def ticket_of(
+    connection: sqlite3.Connection,
+    number: int,
+    account: str,
+    sender: str,
+    message_id: str,
+    attempts: int,
+    expires: int,
+    was: str,
+) -> Ticket:
+    """A claimed letter, with the recipients who have no outcome yet."""
+    pending = results_of(connection, number, "fate = 'pending'")
+    return Ticket(
+        number=number,
+        account=account,
+        envelope=Envelope(sender=sender, recipients=tuple(each.recipient for each in pending)),
+        message_id=message_id,
+        attempts=attempts + 1,
+        expires=moment_of(expires),
+        was=State(was),
+    )
+
+
+def settle(connection: sqlite3.Connection, told: Settlement) -> State:
+    """Keep what came of one attempt; return the state that the letter is in now."""
+    number = told.ticket.number
+    connection.executemany(
+        "UPDATE recipients SET fate = ?, code = ?, said = ? WHERE letter = ? AND address = ?",
+        [(each.fate.value, each.code, each.said, number, each.recipient) for each in told.results],
+    )
+    if told.due is None:
+        give_up(connection, number, told.reason)
+    state = state_of(connection, number)
+    finished_at = micros(told.at) if state.is_final else None
+    connection.execute(
+        """UPDATE letters SET state = ?, reason = ?, due = ?, attempts = ?, finished_at = ?
+           WHERE number = ?""",
+        (
+            state.value,
+            told.reason,
+            micros(told.due or told.at),
+            told.attempts,
+            finished_at,
+            number,
+        ),
+    )
+    return state
+
+
+def give_up(connection: sqlite3.Connection, number: int, reason: str) -> None:
+    """Refuse those who are pending, in the last words that a server had for them."""
+    connection.execute(
+        """UPDATE recipients SET fate = 'refused', said = CASE said WHEN '' THEN ? ELSE said END
+           WHERE letter = ? AND fate = 'pending'""",
+        (reason, number),
+    )
+
+
+def state_of(connection: sqlite3.Connection, number: int) -> State:
+    """The state that follows from what became of the recipients."""
+    fates = {each.fate for each in results_of(connection, number)}
+    if Fate.PENDING in fates:
+        return State.WAITING
+    return State.FAILED if Fate.REFUSED in fates else State.SENT
+
+
+def results_of(connection: sqlite3.Connection, number: int, where: str = "1") -> tuple[Result, ...]:
+    """What became of each recipient of a letter, or of those of whom `where` holds."""
+    rows = connection.execute(
+        f"""SELECT address, fate, code, said FROM recipients
+            WHERE letter = ? AND {where} ORDER BY position""",  # noqa: S608
+        (number,),
+    )
+    return tuple(
+        Result(recipient=address, fate=Fate(fate), code=code, said=said)
+        for address, fate, code, said in rows
+    )
+
+
+def filed_of(row: Sequence[object], results: tuple[Result, ...]) -> Filed:
+    """A row of `COLUMNS` as a letter."""
+    names = [each.strip() for each in COLUMNS.split(",")]
+    values = dict(zip(names, row, strict=True))
+    for name in ("queued_at", "due", "expires", "finished_at"):
+        moment = values[name]
+        values[name] = None if moment is None else moment_of(moment)  # type: ignore[arg-type]
+    values["state"] = State(values["state"])
+    return Filed(**values, results=results)  # type: ignore[arg-type]
+
+
+def checksum(account: str, sender: str, recipients: Sequence[str], message: bytes) -> int:
+    """Of all that goes out, and where it goes."""
+    return crc32(message, crc32("\0".join((account, sender, *recipients)).encode()))
+
+
+def micros(moment: datetime) -> int:
+    """A moment as the tables have it."""
+    return (moment - _ZERO) // _MICROSECOND
+
+
+def moment_of(micros: int) -> datetime:
+    """The moment that the tables mean."""
+    return _ZERO + micros * _MICROSECOND

@@ -1,0 +1,1 @@
+"""Where a client shows what it received."""

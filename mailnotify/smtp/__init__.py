@@ -1,0 +1,1 @@
+"""The sending half: composing a letter and submitting it."""

@@ -1,0 +1,1 @@
+"""SQLite files of ours: opened alone, sound, private, and used in whole transactions."""

@@ -1,0 +1,398 @@
+"""One subscriber's side of the dialogue, and what he is shown; still no transport.
+
+A `Feed` takes pages from a `Reader` and speaks through a `ServerPeer`: plain
+lines at first, events once the subscriber has asked for them. `Subscriber` holds
+the peer and the feed of the stage, and answers the frames. A stranger has no feed,
+is told nothing of the mail, and has an `Admission` while he shows what he has. His
+connection (`mailnotify.server`) brings bytes, and calls `pull` whenever there may
+be more to send and there is room for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, Protocol
+
+from msgspec.structs import replace
+from twisted.logger import Logger
+
+from mailnotify import __version__
+from mailnotify.access.door import Door
+from mailnotify.admission import Admission, Visitor
+from mailnotify.config.schema import Limits
+from mailnotify.core.badge import Badge
+from mailnotify.core.events import Position
+from mailnotify.core.frames import (
+    Ack,
+    Admitted,
+    Auth,
+    Bye,
+    Code,
+    Edge,
+    Farewell,
+    Hello,
+    Live,
+    Ping,
+    Refused,
+    Secured,
+    Since,
+    StartTls,
+    Subscribe,
+    Subscribed,
+    Welcome,
+)
+from mailnotify.core.wire import ServerPeer, Stage
+from mailnotify.crowd import PAGE_BYTES, PAGE_ENTRIES, Place, SomePlain, Wish, lines_of
+from mailnotify.errors import JournalUnreadable
+from mailnotify.hub import Hub, Page, Reader
+from mailnotify.readers import Claim, Readers
+
+
+class Feed(Protocol):
+    """What is shown to one subscriber."""
+
+    @property
+    def wish(self) -> Wish:
+        """All that decides what that is."""
+
+    @property
+    def position(self) -> Position:
+        """What follows this was not shown yet."""
+
+    def go_on(self, place: Place) -> None:
+        """The crowd has shown what was wanted up to here."""
+
+    def pull(self, peer: ServerPeer) -> bool:
+        """Send the next page; return whether there is more at once.
+
+        Raises:
+            JournalUnreadable: the journal is damaged; nothing was sent.
+        """
+
+    def mark(self, peer: ServerPeer) -> None:
+        """Tell the position, if it has moved without a word."""
+
+
+class PlainFeed:
+    """One line for each new message, without replay and without a word about gaps."""
+
+    __slots__ = ("_reader", "wish")
+
+    def __init__(self, reader: Reader, wish: SomePlain | None = None) -> None:
+        self._reader = reader
+        self.wish: Wish = wish
+
+    @property
+    def position(self) -> Position:
+        """See `Feed`."""
+        return self._reader.position
+
+    def go_on(self, place: Place) -> None:
+        """See `Feed`."""
+        self._reader.position = place.position
+
+    def pull(self, peer: ServerPeer) -> bool:
+        """See `Feed`; at most `PAGE_ENTRIES` lines of 1 KiB."""
+        page = self._reader.pull(PAGE_ENTRIES)
+        lines = lines_of(page, self.wish)
+        if lines:
+            peer.relay(lines)
+        return len(page.copies) == PAGE_ENTRIES
+
+    def mark(self, peer: ServerPeer) -> None:
+        """See `Feed`; plain lines have no positions."""
+
+
+class EventFeed:
+    """Gaps, replay, ``LIVE``, live: what one `Subscribe` asked for."""
+
+    __slots__ = ("_is_live", "_is_poll", "_reader", "_told", "wish")
+
+    def __init__(self, reader: Reader, asked: Subscribe) -> None:
+        self.wish = replace(asked, since=Edge.NOW, poll=False, reader="")
+        self._reader = reader
+        self._is_poll = asked.poll
+        self._is_live = False
+        self._told = reader.position
+
+    @property
+    def position(self) -> Position:
+        """See `Feed`."""
+        return self._reader.position
+
+    def go_on(self, place: Place) -> None:
+        """See `Feed`."""
+        self._reader.position = place.position
+        self._told = max(self._told, place.told)
+
+    def pull(self, peer: ServerPeer) -> bool:
+        """See `Feed`; about `PAGE_BYTES` at most."""
+        page = self._reader.pull(PAGE_ENTRIES)
+        if page.gap:
+            peer.send(page.gap)
+        has_more = self._relay(page, peer) or len(page.copies) == PAGE_ENTRIES
+        if not has_more and not self._is_live:
+            self._is_live = True
+            self._tell(peer)
+            if self._is_poll:
+                peer.send(Bye(reason=Farewell.POLLED))
+        return has_more
+
+    def mark(self, peer: ServerPeer) -> None:
+        """See `Feed`; without this, a narrow filter would resume ever further back."""
+        if self._is_live and self._told != self._reader.position:
+            self._tell(peer)
+
+    def _relay(self, page: Page, peer: ServerPeer) -> bool:
+        """Send what is wanted of a page; return whether a part was left for the next pull."""
+        lines: list[bytes] = []
+        size_bytes = seq = 0
+        for copy in page.copies:
+            if not self.wish.wants(copy.entry.event):
+                continue
+            lines.append(copy.line)
+            size_bytes += len(copy.line)
+            seq = copy.entry.seq
+            if size_bytes >= PAGE_BYTES:
+                break
+        if lines:
+            peer.relay(b"".join(lines))
+            self._told = Position(epoch=page.position.epoch, seq=seq)
+        if size_bytes < PAGE_BYTES:
+            return False
+        self._reader.position = self._told
+        return True
+
+    def _tell(self, peer: ServerPeer) -> None:
+        self._told = self._reader.position
+        peer.send(Live(position=self._told))
+
+
+class House(Protocol):
+    """What all subscribers share."""
+
+    hub: Hub
+    limits: Limits
+    node: str
+    door: Door
+    readers: Readers | None
+
+    def admitted(self, caller: Any) -> None:
+        """This connection is no stranger any more."""
+
+
+class Line(Visitor, Protocol):
+    """A subscriber's connection."""
+
+    def step_out(self) -> None:
+        """Leave the crowd, before the feed changes."""
+
+    def take_leave(self, reason: Farewell) -> None:
+        """Say why, and close."""
+
+
+class Subscriber:
+    """The dialogue with one subscriber.
+
+    Args:
+        house: what he shares with the others.
+        line: his connection.
+
+    Attributes:
+        feed: what he is shown; None for a stranger, and while he has said what he is,
+            but not what he wants.
+    """
+
+    __slots__ = ("_admission", "_badge", "_claim", "_house", "_line", "feed", "peer")
+
+    _log = Logger()
+
+    def __init__(self, house: House, line: Line) -> None:
+        self._house = house
+        self._line = line
+        self._badge: Badge | None = None
+        self._admission: Admission | None = None
+        self._claim: Claim | None = None
+        self.feed: Feed | None = None
+        self.peer = ServerPeer(house.limits.line_bytes)
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether he has not been let in."""
+        return self._badge is None
+
+    def arrive(self) -> None:
+        """The connection stands: look whether the machine vouches for him."""
+        badge = self._house.door.recognise(self._line)
+        if badge is not None:
+            self._let_in(badge)
+
+    def leave(self) -> None:
+        """The connection is gone, or nothing of the dialogue counts any more."""
+        if self._admission is not None:
+            self._admission.cancel()
+        if self._claim is not None and self._house.readers is not None:
+            self._house.readers.release(self._claim)
+        if self._house.door.keeper is not None:
+            self._house.door.keeper.release(self._line)
+
+    def answer(self) -> bool:
+        """Answer the lines received; return whether some had to wait (`ServerPeer.is_pausing`)."""
+        try:
+            for frame in self.peer.received():
+                _ANSWERS[type(frame)](self, frame)
+        except JournalUnreadable as damage:
+            self._send_away(damage)
+        return self.peer.is_pausing
+
+    def pull(self) -> bool:
+        """Send the next page through the peer; return whether there is more at once."""
+        if self.feed is None or self.peer.stage is Stage.CLOSED:
+            return False
+        try:
+            return self.feed.pull(self.peer)
+        except JournalUnreadable as damage:
+            self._send_away(damage)
+            return False
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        if self.feed is not None:
+            self.feed.mark(self.peer)
+        self.peer.send(Ping())
+
+    def _send_away(self, damage: JournalUnreadable) -> None:
+        self._log.error("a subscriber is sent away: {damage}", damage=damage)
+        self.peer.close(Farewell.JOURNAL)
+
+    # --- who he is --------------------------------------------------------------------
+
+    def _let_in(self, badge: Badge) -> None:
+        self._badge = badge
+        if self.peer.stage is Stage.PLAIN:
+            self.feed = self._plain_feed(badge)
+        self._house.admitted(self._line)
+
+    def _plain_feed(self, badge: Badge) -> PlainFeed | None:
+        asked = badge.narrow(_ALL_MAIL)
+        if asked is None:
+            return None
+        return PlainFeed(
+            self._house.hub.reader(Edge.NOW), None if asked == _ALL_MAIL else SomePlain(asked)
+        )
+
+    def _authenticate(self, auth: Auth) -> None:
+        if self._badge is not None and self._badge.token_id:
+            self.peer.send(Refused(code=Code.STATE, reason="you are known already"))
+            return
+        if self._admission is None:
+            self._admission = Admission(self._house.door, self._line, self.peer, self._admit)
+        self._admission.ask(auth)
+
+    def _admit(self, badge: Badge) -> None:
+        self._line.step_out()
+        self._admission = None
+        if self._house.door.keeper is not None:
+            revoke = partial(self._line.take_leave, Farewell.REVOKED)
+            self._house.door.keeper.hold(self._line, badge, revoke)
+        self._let_in(badge)
+        hub = self._house.hub
+        self.peer.send(
+            Admitted(
+                name=badge.name, epoch=hub.head.epoch, head=hub.head.seq, oldest=hub.oldest.seq + 1
+            )
+        )
+
+    def _begin_tls(self, _asked: StartTls) -> None:
+        if self._line.is_secure or self._house.door.tls is None:
+            self.peer.send(Refused(code=Code.STATE, reason="STARTTLS is not offered here"))
+        else:
+            self.peer.send(Secured())
+
+    # --- what he wants ----------------------------------------------------------------
+
+    def _greet(self, _hello: Hello) -> None:
+        house, door = self._house, self._house.door
+        self.feed = None
+        welcome = Welcome(
+            server=f"mailnotify/{__version__}",
+            node=house.node,
+            epoch=house.hub.head.epoch,
+            head=house.hub.head.seq,
+            oldest=house.hub.oldest.seq + 1,
+            ping_seconds=house.limits.ping_seconds,
+            max_line=house.limits.line_bytes,
+            auth=door.mechanisms(self._line),
+            starttls=door.tls is not None and not self._line.is_secure,
+        )
+        if self.is_stranger:
+            welcome = replace(welcome, server="mailnotify", node="", epoch="", head=0, oldest=1)
+        self.peer.send(welcome)
+
+    def _subscribe(self, asked: Subscribe) -> None:
+        if self._badge is None:
+            self.peer.send(SAY_AUTH)
+            return
+        allowed = self._badge.narrow(asked)
+        if allowed is None:
+            reason = f"nothing of that may be shown to {self._badge.name}"
+            self.peer.send(Refused(code=Code.DENIED, reason=reason))
+            return
+        if not asked.reader:
+            self._feed_from(asked.since, allowed, is_new=False)
+        elif (refusal := self._claim_name(self._badge, asked.reader)) is not None:
+            self.peer.send(refusal)
+        else:
+            self._feed_named(allowed)
+
+    def _feed_from(self, since: Since, allowed: Subscribe, *, is_new: bool) -> Position:
+        reader = self._house.hub.reader(since)
+        self.feed = EventFeed(reader, allowed)
+        self.peer.send(Subscribed(position=reader.position, is_new=is_new))
+        return reader.position
+
+    def _claim_name(self, badge: Badge, name: str) -> Refused | None:
+        """Take the name over; return why that cannot be."""
+        readers = self._house.readers
+        if readers is None:
+            return Refused(code=Code.READER, reason="no positions are kept here")
+        if badge.is_read_only:
+            return Refused(code=Code.DENIED, reason="your token may not keep a position here")
+        send_away = partial(self._line.take_leave, Farewell.REPLACED)
+        self._claim = readers.claim((badge.name, name), send_away)
+        if self._claim is None:
+            return Refused(code=Code.READER, reason="too many readers have a name already")
+        return None
+
+    def _feed_named(self, allowed: Subscribe) -> None:
+        readers, claim = self._house.readers, self._claim
+        assert readers is not None and claim is not None, "the name was claimed"
+        if claim.seq is None:
+            readers.begin(claim, self._feed_from(allowed.since, allowed, is_new=True))
+        else:
+            kept = Position(epoch=self._house.hub.head.epoch, seq=claim.seq)
+            self._feed_from(kept, allowed, is_new=False)
+
+    def _acknowledge(self, ack: Ack) -> None:
+        readers, feed = self._house.readers, self.feed
+        if self._claim is None or readers is None or feed is None:
+            self.peer.send(Refused(code=Code.READER, reason="SUBSCRIBE gave no reader's name"))
+        elif ack.position.epoch != feed.position.epoch or ack.position.seq > feed.position.seq:
+            self.peer.send(Refused(code=Code.READER, reason="that was not sent here"))
+        else:
+            readers.acknowledge(self._claim, ack.position.seq)
+
+
+SAY_AUTH: Final = Refused(code=Code.AUTH, reason="who are you? Say AUTH first")
+
+_ALL_MAIL: Final = Subscribe(kinds=("mail",))
+"""What plain lines are made of."""
+
+_ANSWERS: Final[Mapping[type, Callable[[Subscriber, Any], None]]] = {
+    Hello: Subscriber._greet,
+    StartTls: Subscriber._begin_tls,
+    Auth: Subscriber._authenticate,
+    Subscribe: Subscriber._subscribe,
+    Ack: Subscriber._acknowledge,
+}

@@ -1,0 +1,1 @@
+"""The top floor: the only composition, the only reactor."""

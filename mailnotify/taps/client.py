@@ -1,0 +1,137 @@
+"""``twistd -n mailnotify-client``: shows each message where somebody sits.
+
+Here the client meets its sinks: a line in the log for every message, a notification on
+the desktop unless that is turned off, and the file that keeps the position.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from twisted.logger import Logger
+from twisted.python import usage
+
+from mailnotify.client import Following, NotifyClient
+from mailnotify.config.origin import default_state_dir
+from mailnotify.core.backoff import Backoff
+from mailnotify.errors import OperatorError
+from mailnotify.interfaces import ISink
+from mailnotify.position import PositionFile
+from mailnotify.sinks.desktop import DesktopSink
+from mailnotify.sinks.notifier import desktop_notifier
+from mailnotify.sinks.notifier_thread import NotifierThread
+from mailnotify.sinks.terminal import LogSink
+from mailnotify.taps.reaching import (
+    DEFAULT_PORT,
+    FLAGS,
+    PARAMETERS,
+    Address,
+    Way,
+    read_way,
+)
+from mailnotify.taps.timebase import keep_time_monotonic
+
+FIRST_RETRY_SECONDS: Final = 0.5
+LONGEST_RETRY_SECONDS: Final = 60.0
+"""A service that was restarted is found again soon, and one that is gone costs nothing."""
+
+
+class Options(usage.Options):
+    """The command line of the client."""
+
+    synopsis = "[--server HOST:PORT] [--token-file FILE] [--no-desktop] [--store-first] …"
+    optParameters = [
+        ["server", "s", f"127.0.0.1:{DEFAULT_PORT}", "The mailnotify service to follow."],
+        [
+            "state-dir",
+            None,
+            None,
+            "Where the position is kept. Default: $STATE_DIRECTORY, $XDG_STATE_HOME/mailnotify,"
+            " ~/.local/state/mailnotify.",
+        ],
+        *PARAMETERS,
+    ]
+    optFlags = [
+        ["no-desktop", None, "Write messages to the log only."],
+        [
+            "store-first",
+            None,
+            "Keep the position before a message is shown: a crash in that moment hides one"
+            " message instead of showing one twice.",
+        ],
+        *FLAGS,
+    ]
+
+    def parseArgs(self, *words: str) -> None:
+        """Take no words beside options."""
+        if words:
+            raise usage.UsageError(f"found {words[0]!r}, expected options only; see --help")
+
+    def postOptions(self) -> None:
+        """Read the values now, while there is a terminal to complain to."""
+        self["way"] = read_way(self)
+        self["folder"] = Path(self["state-dir"] or default_state_dir(os.environ))
+
+
+class Client(NotifyClient):
+    """The client as a service of twistd."""
+
+    _log = Logger()
+
+    def startService(self) -> None:
+        """Start, or end the process with one sentence and what to do.
+
+        Raises:
+            SystemExit: this client cannot keep its position.
+        """
+        try:
+            super().startService()
+        except OperatorError as error:
+            self._log.critical("cannot start: {error}. {remedy}", error=error, remedy=error.remedy)
+            print(f"mailnotify-client: {error}\n{error.remedy}", file=sys.stderr)
+            raise SystemExit(os.EX_CONFIG) from error
+
+
+def makeService(options: Options) -> Client:
+    """What twistd calls."""
+    keep_time_monotonic()
+    from twisted.internet import reactor  # twistd has chosen it by now
+
+    way: Way = options["way"]
+    sinks: list[ISink] = [LogSink()]
+    if not options["no-desktop"]:
+        sinks.append(desktop_sink(reactor))
+    return Client(
+        Following(peer_name=str(way.address), store_first=bool(options["store-first"])),
+        endpoint=way.endpoint(reactor),
+        token=way.token,
+        sinks=sinks,
+        positions=PositionFile(_position_path(options["folder"], way.address)),
+        backoff=new_backoff(),
+        clock=reactor,
+    )
+
+
+def new_backoff() -> Backoff:
+    """The delays of a client."""
+    return Backoff(
+        first_seconds=FIRST_RETRY_SECONDS,
+        most_seconds=LONGEST_RETRY_SECONDS,
+        jitter=random.random,
+    )
+
+
+def desktop_sink(reactor: Any) -> DesktopSink:
+    """The desktop of whoever runs this process."""
+    notifier = desktop_notifier(sys.platform, os.environ)
+    return DesktopSink(shower=NotifierThread(notifier, reactor.callFromThread), clock=reactor)
+
+
+def _position_path(folder: Path, address: Address) -> Path:
+    """One file for each server, in a folder that is ours alone."""
+    return folder / "client" / f"{quote(str(address), safe='')}.position"

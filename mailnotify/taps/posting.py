@@ -1,0 +1,221 @@
+"""The sending part of the service, composed: the outbox and the ways to its servers.
+
+Nothing is opened before the service starts: neither a database nor a lock
+survives the fork of a daemon.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.application.internet import TimerService
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from mailnotify.config.schema import Account, Config
+from mailnotify.errors import LoginDenied, MailnotifyError, NotConnected
+from mailnotify.hub import Hub
+from mailnotify.outbox.copying import Copying
+from mailnotify.outbox.doorbell import Doorbell
+from mailnotify.outbox.lane import Route
+from mailnotify.outbox.service import Outbox
+from mailnotify.outbox.store import SqliteOutbox
+from mailnotify.smtp.compose import Envelope
+from mailnotify.smtp.habits import Habits
+from mailnotify.smtp.parcel import LONGEST_ENVELOPE_ID, Wishes
+from mailnotify.smtp.submit import Submitter
+from mailnotify.taps.filing import Errands
+from mailnotify.taps.key_log import key_log_of
+from mailnotify.taps.logins import Logins
+from mailnotify.taps.returns import Returns
+from mailnotify.tls import Connector
+
+STORE: Final = "outbox.sqlite"
+DOORBELL: Final = "outbox.bell"
+"""In the state directory."""
+
+_FORGET_SECONDS: Final = 600.0
+"""How often letters are forgotten, a slice at a time; they are kept for days."""
+
+
+class Posting(MultiService):
+    """The outbox of the service, with a connection or two for each account that sends.
+
+    Args:
+        hub: is told of letters that failed.
+        now: the time in UTC.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, config: Config, *, hub: Hub, reactor: Any, now: Callable[[], datetime]
+    ) -> None:
+        super().__init__()
+        self._config = config
+        self._reactor = reactor
+        self._now = now
+        self._hub = hub
+        connector = self._connector = Connector(reactor, key_log_of(config))
+        logins = self._logins = Logins(reactor, state_dir=config.state_dir, connector=connector)
+        habits = Habits()
+        self._ways = {
+            each.name: Ways(partial(_submitter, each, connector, logins, habits, reactor))
+            for each in config.accounts
+            if each.submission is not None
+        }
+        self._store: SqliteOutbox | None = None
+        self._bell: Doorbell | None = None
+        self._copying: dict[str, Copying] = {}
+
+    def startService(self) -> None:
+        """Open the outbox and begin to send.
+
+        Raises:
+            OutboxBusy, OutboxUnreadable, OutboxUnwritable: as `SqliteOutbox.open`.
+        """
+        folder = Path(self._config.state_dir)
+        store = self._store = SqliteOutbox.open(folder / STORE, self._now())
+        outbox = Outbox(
+            store,
+            [_route(self._config, each) for each in self._config.accounts if each.submission],
+            submit=self._submit,
+            tell=self._hub.accept,
+            now=self._now,
+            clock=self._reactor,
+            chance=random.random,
+            when_sent=self._sent,
+        )
+        outbox.setServiceParent(self)
+        forgetting = TimerService(_FORGET_SECONDS, self._forget, outbox)
+        forgetting.clock = self._reactor
+        forgetting.setServiceParent(self)
+        errands = Errands(self._config, self._connector, self._logins, self._reactor)
+        for account in self._config.accounts:
+            if account.submission is not None and account.submission.sent_copy != "never":
+                self._copying[account.name] = errands.copying(account, store)
+                self._copying[account.name].setServiceParent(self)
+        Returns(
+            self._hub, store, errands, now=self._now, clock=self._reactor, when_news=outbox.rung
+        ).setServiceParent(self)
+        super().startService()
+        self._bell = Doorbell(folder / DOORBELL, outbox.rung, self._reactor)
+        self._bell.open()
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more letters, part from the servers, close the outbox."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._bell is not None:
+            self._bell.close()
+        for ways in self._ways.values():
+            ways.closing()
+        await super().stopService()
+        for ways in self._ways.values():
+            await ways.close()
+        if self._store is not None:
+            self._store.close()
+
+    async def _submit(
+        self, account: str, envelope: Envelope, message: bytes, message_id: str
+    ) -> str:
+        try:
+            return await self._ways[account].submit(envelope, message, _wishes(message_id))
+        except LoginDenied:
+            self._logins.spent(account)  # the next attempt shows another token
+            raise
+
+    def _sent(self, account: str) -> None:
+        if account in self._copying:
+            self._copying[account].wake()
+
+    def _forget(self, outbox: Outbox) -> None:
+        try:
+            outbox.forget(self._config.outbox.kept_days)
+        except MailnotifyError as error:  # a timer of Twisted's ends with the first failure
+            self._log.warn("letters are forgotten later: {error}", error=error.explain())
+
+
+class Ways:
+    """The connections of one account, each used by one letter at a time.
+
+    Args:
+        make: makes a submitter; no more of them than letters at the same time.
+    """
+
+    def __init__(self, make: Callable[[], Submitter]) -> None:
+        self._make = make
+        self._is_closing = False
+        self._all: list[Submitter] = []
+        self._free: list[Submitter] = []
+
+    async def submit(self, envelope: Envelope, message: bytes, wishes: Wishes) -> str:
+        """Submit a letter over a connection that stands, else over a new one."""
+        submitter = self._free.pop() if self._free else self._made()
+        try:
+            was_open = submitter.is_open
+            try:
+                receipt = await submitter.submit(envelope, message, wishes)
+            except NotConnected:
+                if not was_open or self._is_closing:
+                    raise
+                # The server had closed what was held; nothing was sent, nobody is down.
+                receipt = await submitter.submit(envelope, message, wishes)
+        finally:
+            self._free.append(submitter)
+        return receipt.said
+
+    def closing(self) -> None:
+        """From now on nothing is tried again."""
+        self._is_closing = True
+
+    async def close(self) -> None:
+        """Part from the server."""
+        for submitter in self._all:
+            await submitter.close()
+
+    def _made(self) -> Submitter:
+        submitter = self._make()
+        self._all.append(submitter)
+        return submitter
+
+
+def _wishes(message_id: str) -> Wishes:
+    """That a bounce names the letter, also where it does not bring back its header."""
+    name = message_id.strip("<>")
+    # RFC 3461 §4: of what is printable, these two go out as three characters.
+    length = len(name) + 2 * (name.count("+") + name.count("="))
+    fits = name.isascii() and name.isprintable() and length <= LONGEST_ENVELOPE_ID
+    return Wishes(envelope_id=name if fits else "")
+
+
+def _submitter(
+    account: Account, connector: Connector, logins: Logins, habits: Habits, reactor: Any
+) -> Submitter:
+    submission = account.submission
+    assert submission is not None
+    return Submitter(
+        server=submission.server,
+        trust=submission.trust,
+        credentials=lambda: logins.outgoing(account),
+        connector=connector,
+        clock=reactor,
+        deadlines=account.timing,
+        habits=habits,
+    )
+
+
+def _route(config: Config, account: Account) -> Route:
+    return Route(
+        account=account.name,
+        timing=account.timing,
+        connections=config.outbox.connections,
+        letters_per_minute=config.outbox.letters_per_minute,
+    )

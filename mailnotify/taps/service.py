@@ -1,0 +1,123 @@
+"""``twistd -n mailnotify``: the service, composed.
+
+Here the parts meet: the configuration becomes a journal, a hub, a watcher for
+each mailbox and a listening port. Nothing is opened before the service starts,
+since ``twistd`` forks between making and starting it, and neither a database
+nor a lock survives that.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from mailnotify.config.schema import Config
+from mailnotify.core.sight import Health
+from mailnotify.errors import MailnotifyError
+from mailnotify.hub import Hub
+from mailnotify.journal.pruning import Pruning
+from mailnotify.journal.sqlite import SqliteJournal
+from mailnotify.taps.configured import ConfiguredOptions
+from mailnotify.taps.key_log import key_log_of
+from mailnotify.taps.listening import Listening
+from mailnotify.taps.posting import Posting
+from mailnotify.taps.timebase import keep_time_monotonic
+from mailnotify.taps.watching import Watching
+
+
+class Options(ConfiguredOptions):
+    """The command line of the service."""
+
+    synopsis = "[--config FILE]"
+
+
+class Mailnotify(MultiService):
+    """The whole service; its parts are made when it starts."""
+
+    _log = Logger()
+
+    def __init__(self, config: Config, reactor: Any) -> None:
+        super().__init__()
+        self.config = config
+        self._reactor = reactor
+        self._journal: SqliteJournal | None = None
+        self._watching: Watching | None = None
+
+    def startService(self) -> None:
+        """Open the journal, listen, watch.
+
+        Raises:
+            SystemExit: with one sentence on stderr; a service that cannot listen or
+                remember is none.
+        """
+        try:
+            self._compose()
+            super().startService()
+        except (MailnotifyError, CannotListenError) as error:
+            why = error.explain() if isinstance(error, MailnotifyError) else str(error)
+            self._log.critical("cannot start: {why}", why=why)
+            print(f"mailnotify: cannot start: {why}", file=sys.__stderr__)  # not the log
+            raise SystemExit(os.EX_CONFIG) from error
+
+    def _compose(self) -> None:
+        journal = self._journal = SqliteJournal.open(
+            Path(self.config.state_dir) / "journal.sqlite",
+            retention=self.config.retention,
+            make_epoch=partial(secrets.token_hex, 6),
+            now=_now(),
+        )
+        hub = Hub(journal, _now)
+        listening = Listening(
+            self.config,
+            hub=hub,
+            journal=journal,
+            reactor=self._reactor,
+            now=_now,
+            key_log=key_log_of(self.config),
+        )
+        watching = self._watching = Watching(
+            self.config, journal=journal, hub=hub, reactor=self._reactor, now=_now
+        )
+        parts: list[IService] = [
+            listening,
+            Pruning(journal, _now, self._reactor),
+            watching,
+            Posting(self.config, hub=hub, reactor=self._reactor, now=_now),
+        ]
+        for part in parts:
+            part.setServiceParent(self)
+
+    def health(self) -> tuple[Health, ...]:
+        """How it stands with each mailbox; nothing before the service has started."""
+        return () if self._watching is None else self._watching.health()
+
+    def stopService(self) -> Deferred[None]:
+        """Part from the subscribers, log out of the servers, close the journal."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await super().stopService()
+        if self._journal is not None:
+            self._journal.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def makeService(options: Options) -> Mailnotify:
+    """What twistd calls."""
+    keep_time_monotonic()
+    from twisted.internet import reactor  # twistd has chosen it by now
+
+    return Mailnotify(options["loaded"], reactor)

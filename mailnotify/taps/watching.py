@@ -1,0 +1,142 @@
+"""The watching part of the service, composed: a crew of watchers for each account.
+
+Mailboxes of an account share a gate for their logins; all accounts share the
+connector with its TLS contexts, the turnstile, and the lookout that says which
+of them is seen.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+
+from mailnotify.auth.sasl import Credentials
+from mailnotify.config.providers import connections_for
+from mailnotify.config.schema import Account, Config, Timing
+from mailnotify.core.backoff import Backoff
+from mailnotify.core.preview import preview
+from mailnotify.core.sight import Health
+from mailnotify.html_text import visible_text
+from mailnotify.hub import Hub
+from mailnotify.imap.alerts import Alerts
+from mailnotify.imap.crew import Crew, Seat
+from mailnotify.imap.gate import LoginGate
+from mailnotify.imap.habits import Habits
+from mailnotify.imap.lookout import Lookout
+from mailnotify.imap.place import Place
+from mailnotify.imap.session import open_session
+from mailnotify.imap.turnstile import Turnstile
+from mailnotify.imap.watcher import Watcher
+from mailnotify.interfaces import IJournal, IMailSession
+from mailnotify.taps.key_log import key_log_of
+from mailnotify.taps.logins import Logins
+from mailnotify.taps.waking import Waking, read_clocks
+from mailnotify.tls import Connector
+
+Opener = Callable[[], Coroutine[Deferred[Any], Any, IMailSession]]
+"""Makes one connection to an account's server, logged in."""
+
+
+class Watching(MultiService):
+    """All watchers, and what they share.
+
+    Args:
+        journal: remembers how far each mailbox was read.
+        hub: takes what is new.
+        now: the time in UTC, for people.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        journal: IJournal,
+        hub: Hub,
+        reactor: Any,
+        now: Callable[[], datetime],
+    ) -> None:
+        super().__init__()
+        self._journal = journal
+        self._hub = hub
+        self._reactor = reactor
+        self._connector = Connector(reactor, key_log_of(config))
+        self._logins = Logins(reactor, state_dir=config.state_dir, connector=self._connector)
+        self._turnstile = Turnstile(
+            per_host=config.connecting.per_host,
+            in_all=config.connecting.in_all,
+            jitter=random.random,
+            clock=reactor,
+        )
+        self._habits: dict[str, Habits] = {}
+        self._lookout = Lookout(accept=hub.accept, recall=journal.state, clock=reactor, now=now)
+        crews = [self._crew(account) for account in config.accounts]
+        checks = [crew.check for crew in crews]
+        waking = Waking(checks, clocks=read_clocks, clock=reactor, jitter=random.random)
+        for part in (self._lookout, *crews, waking):
+            part.setServiceParent(self)
+
+    def health(self) -> tuple[Health, ...]:
+        """How it stands with each mailbox."""
+        return self._lookout.health()
+
+    def _crew(self, account: Account) -> Crew:
+        """As many watchers as the mailboxes of an account need."""
+        alerts = Alerts(account.name)
+        return Crew(
+            [self._place(account, mailbox, alerts) for mailbox in account.mailboxes],
+            self._opener(account, alerts),
+            partial(self._watcher, account.timing),
+            most_connections=account.connections or connections_for(account.server),
+            clock=self._reactor,
+        )
+
+    def _place(self, account: Account, mailbox: str, alerts: Alerts) -> Place:
+        witness = self._lookout.witness(
+            account.name, mailbox, account.timing, lambda: alerts.latest
+        )
+        words = partial(preview, most_bytes=account.preview_bytes, html_to_text=visible_text)
+        return Place(account.name, mailbox, self._journal, self._hub.accept, witness, words)
+
+    def _opener(self, account: Account, alerts: Alerts) -> Opener:
+        """How the connections of one account are made: its mailboxes share a gate."""
+        habits = self._habits.setdefault(account.server.host, Habits())
+        gate = LoginGate(account.timing, jitter=random.random, clock=self._reactor)
+
+        def attempt(credentials: Callable[[], Awaitable[Credentials]]) -> Awaitable[IMailSession]:
+            return self._turnstile.enter(
+                account.server.host,
+                lambda: open_session(
+                    account,
+                    connector=self._connector,
+                    credentials=credentials,
+                    clock=self._reactor,
+                    alerted=alerts,
+                    habits=habits,
+                ),
+            )
+
+        async def opened() -> IMailSession:
+            return await gate.enter(lambda: self._logins.try_fresh(account, attempt))
+
+        return opened
+
+    def _watcher(self, timing: Timing, seat: Seat) -> Watcher:
+        backoff = Backoff(
+            first_seconds=timing.first_retry_seconds,
+            most_seconds=timing.longest_retry_seconds,
+            jitter=random.random,
+        )
+        return Watcher(
+            seat,
+            seat.begin,
+            timing=timing,
+            backoff=backoff,
+            clock=self._reactor,
+            witness=seat,
+        )

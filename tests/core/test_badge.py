@@ -1,0 +1,52 @@
+"""Rights only ever take away."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from mailnotify.core.badge import LOCAL, Badge
+from mailnotify.core.frames import Subscribe
+from tests.fakes import account_state, mail
+
+names = st.lists(st.sampled_from(["home", "work", "INBOX", "Lists", "mail", "account"]), max_size=3)
+filters = names.map(tuple)
+events = st.one_of(
+    st.builds(
+        mail,
+        st.integers(1, 9),
+        account=st.sampled_from(["home", "work"]),
+        mailbox=st.sampled_from(["INBOX", "Lists"]),
+    ),
+    st.builds(account_state, account=st.sampled_from(["home", "work"])),
+)
+
+
+class BadgeTests(SynchronousTestCase):
+    """`Badge.narrow`."""
+
+    @given(filters, filters, filters, filters, filters, filters, events)
+    def test_both_hold(
+        self,
+        a: tuple[str, ...],
+        b: tuple[str, ...],
+        c: tuple[str, ...],
+        x: tuple[str, ...],
+        y: tuple[str, ...],
+        z: tuple[str, ...],
+        event: object,
+    ) -> None:
+        """An event is shown exactly if it is asked for and allowed."""
+        badge = Badge(accounts=a, mailboxes=b, kinds=c)
+        asked = Subscribe(accounts=x, mailboxes=y, kinds=z)
+        allowed = Subscribe(accounts=a, mailboxes=b, kinds=c)
+        narrowed = badge.narrow(asked)
+        expected = asked.wants(event) and allowed.wants(event)  # type: ignore[arg-type]
+        shown = narrowed is not None and narrowed.wants(event)  # type: ignore[arg-type]
+        self.assertEqual(shown, expected)
+
+    def test_all_rights(self) -> None:
+        """Who is at home asks for what he likes."""
+        asked = Subscribe(accounts=("x",), poll=True, reader="desk", min_priority=4)
+        self.assertEqual(LOCAL.narrow(asked), asked)

@@ -1,0 +1,285 @@
+"""One session and several mailboxes: who is opened when, and what that finds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from mailnotify.core.sync import Cursor, CursorMove, MailboxStatus
+from mailnotify.errors import CommandRefused
+from mailnotify.imap.place import Place
+from mailnotify.imap.reading import Reading
+from mailnotify.imap.witness import Witness
+from tests.fakes import MemoryJournal
+from tests.imap.fake_session import FakeSession
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def refusal(mailbox: str) -> CommandRefused:
+    return CommandRefused(peer="fake", command="EXAMINE", status="NO", said=f"no {mailbox}")
+
+
+class Recorder(Witness):
+    """Counts the failures that it hears of."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def failed(self, error: BaseException) -> None:
+        self.failures += 1
+
+
+class ReadingCase(SynchronousTestCase):
+    """An account with INBOX, Work and Lists."""
+
+    is_notified = False
+
+    def setUp(self) -> None:
+        self.journal = MemoryJournal()
+        self.session = FakeSession([3])
+        self.session.others = {"Work": [5], "Lists": []}
+        self.hints = 0
+        self.places = [
+            Place("home", name, self.journal, self.accept, Recorder())
+            for name in ("INBOX", "Work", "Lists")
+        ]
+        self.reading = Reading(self.session, self.places, Clock(), is_notified=self.is_notified)
+
+    def accept(self, events, move) -> None:
+        self.journal.append(events, move, _NOW)
+
+    def changed(self) -> None:
+        self.hints += 1
+
+    def begin(self) -> None:
+        self.result(self.reading.examine())
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        self.result(self.reading.catch_up(self.changed))
+
+    def result(self, coroutine):
+        return self.successResultOf(Deferred.fromCoroutine(coroutine))
+
+    def take_calls(self) -> list[str]:
+        calls, self.session.calls = self.session.calls, []
+        return calls
+
+    def known_up_to(self, mailbox: str, uid: int, uidvalidity: int = 7) -> None:
+        cursor = Cursor(uidvalidity=uidvalidity, last_uid=uid)
+        self.journal.append((), CursorMove(account="home", mailbox=mailbox, cursor=cursor), _NOW)
+
+    def announced(self) -> list[tuple[str, int]]:
+        return [(each.event.mailbox, each.event.uid) for each in self.journal.read(0, 100)]
+
+
+class SweepTests(ReadingCase):
+    """A server that tells of one mailbox only."""
+
+    def test_first_sight_opens_only_the_home(self) -> None:
+        """What lies in all mailboxes is known from one survey, and silent."""
+        self.begin()
+        self.assertEqual(self.take_calls(), ["survey", "examine INBOX", "fetch", "listen"])
+        self.assertEqual(self.announced(), [])
+        self.assertEqual(self.journal.cursor("home", "Work").last_uid, 5)
+        self.assertEqual(self.journal.cursor("home", "Lists").last_uid, 0)
+
+    def test_quiet_sweep(self) -> None:
+        """A poll is one question for all mailboxes, and opens none."""
+        self.begin()
+        self.take_calls()
+        self.assertFalse(self.result(self.reading.poll()))
+        self.assertEqual(self.take_calls(), ["survey"])
+
+    def test_sweep_finds_mail(self) -> None:
+        """Only the mailbox that changed is opened, and then the home again."""
+        self.begin()
+        self.session.arrive_in("Lists", 1, 2)
+        self.take_calls()
+        self.assertTrue(self.result(self.reading.poll()))
+        self.catch_up()
+        self.assertEqual(self.announced(), [("Lists", 1), ("Lists", 2)])
+        self.assertEqual(
+            self.take_calls(),
+            ["survey", "examine Lists", "fetch", "examine INBOX", "fetch", "listen"],
+        )
+
+    def test_mail_at_home_meanwhile(self) -> None:
+        """What comes into the home while another mailbox is open is found on the way back."""
+        self.begin()
+        self.session.arrive_in("Work", 6)
+        self.session.uids.append(4)
+        self.result(self.reading.poll())
+        self.catch_up()
+        self.assertEqual(self.announced(), [("Work", 6), ("INBOX", 4)])
+
+    def test_hint_from_home_comes_first(self) -> None:
+        """The mailbox that is open is read before any other is opened."""
+        self.begin()
+        self.session.arrive_in("Work", 6)
+        self.result(self.reading.poll())
+        self.session.arrive(4)
+        self.catch_up()
+        self.assertEqual(self.announced(), [("INBOX", 4), ("Work", 6)])
+        self.assertEqual(self.hints, 1)
+
+    def test_absence(self) -> None:
+        """What came while nobody watched is found in all mailboxes."""
+        for mailbox in ("INBOX", "Work", "Lists"):
+            self.known_up_to(mailbox, 2)
+        self.begin()
+        self.assertEqual(self.announced(), [("INBOX", 3), ("Work", 5)])
+
+    def test_removed_before_we_saw_it(self) -> None:
+        """A UIDNEXT that no message has is looked into once."""
+        self.begin()
+        self.known_up_to("Work", 4)
+        self.session.others["Work"] = [5]
+        self.result(self.reading.poll())
+        self.session.others["Work"] = []
+        self.catch_up()
+        self.session.others["Work"] = [5]
+        self.assertFalse(self.result(self.reading.poll()))
+        self.session.arrive_in("Work", 6)
+        self.assertTrue(self.result(self.reading.poll()))
+
+    def test_rebuilt_mailbox(self) -> None:
+        """Another UIDVALIDITY of a swept mailbox is a new beginning, without a flood."""
+        self.known_up_to("Work", 2, uidvalidity=6)
+        self.session.dates = dict.fromkeys(self.session.others["Work"], _NOW - timedelta(days=9))
+        self.begin()
+        self.assertEqual(self.announced(), [])
+        self.assertEqual(self.journal.cursor("home", "Work").uidvalidity, 7)
+
+    def test_missing_mailbox(self) -> None:
+        """It is told of once, hides no other, and is watched when it is there."""
+        del self.session.others["Lists"]
+        self.begin()
+        witness = self.places[2].witness
+        self.assertEqual(witness.failures, 1)
+        self.result(self.reading.poll())
+        self.assertIsNotNone(self.places[2].refusal)
+        self.session.others["Lists"] = []
+        self.result(self.reading.poll())
+        self.session.arrive_in("Lists", 1)
+        self.result(self.reading.poll())
+        self.catch_up()
+        self.assertEqual(self.announced(), [("Lists", 1)])
+        self.assertIsNone(self.places[2].refusal)
+
+    def test_home_is_missing(self) -> None:
+        """Then the next mailbox is the home, and the missing one is swept."""
+        self.session.failures["examine"] = refusal("INBOX")
+        self.begin()
+        self.assertEqual(str(self.reading.home), "home/Work")
+        self.session.arrive(6)
+        self.assertIsNotNone(self.places[0].refusal)
+
+    def test_no_mailbox_can_be_opened(self) -> None:
+        """Then the attempt fails with the reason of the first."""
+        self.session.examine = self._refuse
+        attempt = Deferred.fromCoroutine(self.reading.examine())
+        error = self.failureResultOf(attempt, CommandRefused).value
+        self.assertEqual(error.said, "no INBOX")
+
+    async def _refuse(self, mailbox: str, *since: object) -> MailboxStatus:
+        raise refusal(mailbox)
+
+    def test_vanished_before_the_visit(self) -> None:
+        """A mailbox that was deleted after the survey is told of, and the home listened to."""
+        self.begin()
+        self.session.arrive_in("Work", 6)
+        self.result(self.reading.poll())
+        self.session.failures["examine"] = refusal("Work")
+        self.take_calls()
+        self.catch_up()
+        self.assertIsNotNone(self.places[1].refusal)
+        self.assertEqual(self.take_calls()[-3:], ["examine INBOX", "fetch", "listen"])
+
+    def test_home_vanishes(self) -> None:
+        """Then the session is of no more use."""
+        self.begin()
+        self.session.arrive_in("Work", 6)
+        self.result(self.reading.poll())
+        self.session.others.pop("Lists")
+
+        async def examine(mailbox: str, *since: object) -> MailboxStatus:
+            if mailbox == "INBOX":
+                raise refusal(mailbox)
+            return await FakeSession.examine(self.session, mailbox)
+
+        self.session.examine = examine
+        attempt = Deferred.fromCoroutine(self.reading.catch_up(self.changed))
+        self.failureResultOf(attempt, CommandRefused)
+
+    def test_compare_looks_everywhere(self) -> None:
+        """The check of what was hinted at is one of all mailboxes."""
+        self.begin()
+        self.assertFalse(self.result(self.reading.compare()))
+        self.session.others["Work"].append(6)
+        self.session.uids.append(4)
+        self.assertTrue(self.result(self.reading.compare()))
+        self.catch_up()
+        self.assertEqual(self.announced(), [("INBOX", 4), ("Work", 6)])
+
+
+class NotifiedTests(ReadingCase):
+    """A server that tells of all mailboxes."""
+
+    is_notified = True
+
+    def test_beginning(self) -> None:
+        """The request to be told is also the survey."""
+        self.begin()
+        self.assertEqual(self.take_calls(), ["notify", "examine INBOX", "fetch", "listen"])
+        self.assertEqual(self.session.notified, ("Work", "Lists"))
+        self.assertEqual(self.journal.cursor("home", "Work").last_uid, 5)
+
+    def test_mail_elsewhere(self) -> None:
+        """A STATUS leads to that mailbox, and back home."""
+        self.begin()
+        self.take_calls()
+        self.session.arrive_in("Work", 6)
+        self.assertEqual(self.hints, 1)
+        self.catch_up()
+        self.assertEqual(self.announced(), [("Work", 6)])
+        self.assertEqual(self.take_calls()[:2], ["examine Work", "fetch"])
+
+    def test_status_without_news(self) -> None:
+        """A STATUS that tells what is known wakes nobody; neither does a strange mailbox."""
+        self.begin()
+        known = MailboxStatus(uidvalidity=0, uidnext=6, exists=1)
+        self.session.changed("Work", known)
+        self.session.changed("Elsewhere", None)
+        self.assertEqual(self.hints, 0)
+        self.session.changed("Work", MailboxStatus(uidvalidity=8, uidnext=6, exists=1))
+        self.assertEqual(self.hints, 1)
+
+    def test_inbox_in_any_case(self) -> None:
+        """INBOX is the one name whose case means nothing."""
+        self.begin()
+        self.session.changed("Inbox", None)
+        self.assertEqual(self.hints, 1)
+
+    def test_refused(self) -> None:
+        """Several mailboxes are shared out anew; one alone goes on without."""
+        self.session.failures["notify"] = refusal("NOTIFY")
+        attempt = Deferred.fromCoroutine(self.reading.examine())
+        self.failureResultOf(attempt, CommandRefused)
+        self.session.failures["notify"] = refusal("NOTIFY")
+        self.reading = Reading(self.session, self.places[:1], Clock(), is_notified=True)
+        self.begin()
+        self.session.arrive(4)
+        self.catch_up()
+        self.assertEqual(self.announced(), [("INBOX", 4)])
+
+    def test_poll_is_a_noop(self) -> None:
+        """Nobody needs to ask about mailboxes that are told of."""
+        self.begin()
+        self.take_calls()
+        self.assertFalse(self.result(self.reading.poll()))
+        self.assertEqual(self.take_calls(), ["poll"])

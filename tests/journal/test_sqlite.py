@@ -1,0 +1,401 @@
+"""Tests of `mailnotify.journal.sqlite`."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from mailnotify.config.schema import Retention
+from mailnotify.core.sync import Cursor
+from mailnotify.errors import JournalBusy, JournalUnreadable, JournalUnwritable
+from mailnotify.journal.sqlite import SqliteJournal
+from tests.journal import contract
+from tests.journal.events import NOON, mail, move, state
+
+
+class _Opened(SynchronousTestCase):
+    """Opens journals in a folder of the test, and closes them."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp()) / "state" / "journal.sqlite"
+        self.lives = 0
+
+    def make_epoch(self) -> str:
+        self.lives += 1
+        return f"life{self.lives}"
+
+    def open(self, retention: Retention | None = None) -> SqliteJournal:
+        return SqliteJournal.open(
+            self.path,
+            retention=retention or Retention(),
+            make_epoch=self.make_epoch,
+            now=NOON,
+        )
+
+    def make_journal(self, retention: Retention) -> SqliteJournal:
+        journal = self.open(retention)
+        self.addCleanup(journal.close)
+        return journal
+
+    def change(self, statement: str, *values: object) -> None:
+        """Do with the file what only a failing disk would do."""
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute(statement, values)
+
+    def quarantined(self) -> list[Path]:
+        return sorted(self.path.parent.glob("journal.sqlite.damaged-*"))
+
+
+class SqliteContractTests(_Opened, contract.JournalContract):
+    """The contract of all journals."""
+
+
+class ReopenedTests(_Opened):
+    """What was journalled is there after a restart."""
+
+    def test_everything_survives(self) -> None:
+        """Epoch, numbers, entries and cursors are those of before."""
+        before = self.open()
+        entries = before.append([mail(1), state(), mail(2)], move(2), NOON)
+        before.close()
+        after = self.make_journal(Retention())
+        self.assertEqual((after.epoch, after.head, after.oldest), (before.epoch, 3, 1))
+        self.assertEqual(after.read(0, 10), entries)
+        self.assertEqual(after.cursor("home", "INBOX"), Cursor(uidvalidity=7, last_uid=2))
+        self.assertEqual(after.append([mail(2)], None, NOON), [])
+        self.assertEqual(self.lives, 1)
+
+    def test_the_numbers_of_an_emptied_journal_go_on(self) -> None:
+        """A position that a client has kept never names another entry."""
+        before = self.open(Retention(days=1))
+        before.append([mail(1), mail(2)], move(2), NOON)
+        before.prune(NOON + timedelta(days=9))
+        before.close()
+        after = self.make_journal(Retention())
+        self.assertEqual((after.oldest, after.head), (3, 2))
+        self.assertEqual([entry.seq for entry in after.append([mail(3)], None, NOON)], [3])
+
+    def test_one_call_forgets_a_bounded_number(self) -> None:
+        """Forgetting does not hold the service for long."""
+        journal = self.make_journal(Retention(entries=1))
+        journal.append([mail(uid) for uid in range(1, 2102)], None, NOON)
+        self.assertEqual([journal.prune(NOON) for _ in range(4)], [1000, 1000, 100, 0])
+
+    @given(st.lists(st.lists(st.integers(1, 40), max_size=8), max_size=8), st.integers(1, 20))
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    def test_any_history_reads_the_same_after_a_restart(
+        self, batches: list[list[int]], kept: int
+    ) -> None:
+        """Whatever came, each message is there once, without holes."""
+        self.setUp()
+        journal = self.open(Retention(entries=kept))
+        for batch in batches:
+            journal.append([mail(uid) for uid in batch], None, NOON)
+        uids = [entry.event.uid for entry in journal.read(0, 100)]
+        self.assertEqual(uids, list(dict.fromkeys(uid for batch in batches for uid in batch)))
+        journal.prune(NOON)
+        entries = list(journal.read(0, 100))
+        journal.close()
+        again = self.open()
+        self.assertEqual(list(again.read(0, 100)), entries)
+        self.assertEqual([entry.event.uid for entry in entries], uids[-kept:])
+        self.assertEqual((again.oldest, again.head), (len(uids) - len(entries) + 1, len(uids)))
+        again.close()
+
+
+class PrivateTests(_Opened):
+    """Nobody else reads the journal, and nobody else writes it."""
+
+    def test_only_the_owner_can_read_it(self) -> None:
+        """The folder has mode 0700; every file in it 0600."""
+        journal = self.make_journal(Retention())
+        journal.append([mail(1)], None, NOON)
+        self.assertEqual(stat.S_IMODE(self.path.parent.stat().st_mode), 0o700)
+        modes = {
+            each.name: stat.S_IMODE(each.stat().st_mode) for each in self.path.parent.iterdir()
+        }
+        self.assertEqual(set(modes.values()), {0o600})
+        self.assertIn("journal.sqlite-wal", modes)
+
+    def test_a_file_that_others_could_read_becomes_private(self) -> None:
+        """A journal restored from a backup with the wrong mode is closed to others."""
+        self.open().close()
+        self.path.chmod(0o644)
+        self.make_journal(Retention())
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+
+    def test_a_second_service_is_refused(self) -> None:
+        """Two services never share a journal; the second one is told why."""
+        first = self.open()
+        problem = self.assertRaises(JournalBusy, self.open)
+        self.assertEqual(str(problem), f"the journal {self.path} is in use by another service")
+        first.append([mail(1)], None, NOON)
+        first.close()
+        self.assertEqual(self.make_journal(Retention()).head, 1)
+
+    def test_a_failed_opening_leaves_no_lock(self) -> None:
+        """What could not be opened can be opened after it was mended."""
+        self.path.parent.mkdir(parents=True)
+        self.path.mkdir()
+        self.assertRaises(JournalUnwritable, self.open)
+        self.path.rmdir()
+        self.assertEqual(self.make_journal(Retention()).head, 0)
+
+    def test_a_folder_that_cannot_be_made_is_named(self) -> None:
+        """The operator learns which path is wrong."""
+        self.path.parent.parent.mkdir()
+        self.path.parent.write_bytes(b"")
+        problem = self.assertRaises(JournalUnwritable, self.open)
+        self.assertIn(str(self.path), str(problem))
+
+    def test_it_syncs_every_commit(self) -> None:
+        """What was announced survives a power cut: WAL with synchronous=FULL."""
+        connection = self.make_journal(Retention())._connection
+        for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+            self.assertEqual(connection.execute(f"PRAGMA {pragma}").fetchone(), (value,))
+
+
+class UnwritableTests(_Opened):
+    """A disk that takes nothing costs nothing but time."""
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """No file of this process grows: every write beyond its first bytes fails."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    def test_what_could_not_be_stored_has_left_no_trace(self) -> None:
+        """A full disk is said so; with room again the same messages go in."""
+        journal = self.make_journal(Retention())
+        journal.append([mail(1)], move(1), NOON)
+        with self.full_disk():
+            for _ in range(3):
+                self.assertRaises(JournalUnwritable, journal.append, [mail(2)], move(2), NOON)
+        self.assertEqual(journal.head, 1)
+        self.assertEqual(len(journal.read(0, 10)), 1)
+        self.assertEqual(journal.cursor("home", "INBOX"), Cursor(uidvalidity=7, last_uid=1))
+        entries = journal.append([mail(2), mail(3)], move(3), NOON)
+        self.assertEqual([entry.seq for entry in entries], [2, 3])
+
+    def test_what_could_not_be_forgotten_is_still_there(self) -> None:
+        """Pruning on a full disk changes nothing."""
+        journal = self.make_journal(Retention(entries=1))
+        journal.append([mail(1), mail(2)], None, NOON)
+        with self.full_disk():
+            self.assertRaises(JournalUnwritable, journal.prune, NOON)
+        self.assertEqual((journal.oldest, len(journal.read(0, 10))), (1, 2))
+        self.assertEqual(journal.prune(NOON), 1)
+
+    def test_a_new_journal_cannot_begin_on_a_full_disk(self) -> None:
+        """It says so, and begins when there is room."""
+        with self.full_disk():
+            self.assertRaises(JournalUnwritable, self.open)
+        self.assertEqual(self.make_journal(Retention()).head, 0)
+
+    def test_another_writer_delays_nobody_for_long(self) -> None:
+        """A person in the sqlite3 shell costs an attempt, not the service."""
+        journal = self.make_journal(Retention())
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as person:
+            person.execute("BEGIN IMMEDIATE")
+            problem = self.assertRaises(JournalUnwritable, journal.append, [mail(1)], None, NOON)
+        self.assertIn("locked", str(problem))
+        self.assertEqual(len(journal.append([mail(1)], None, NOON)), 1)
+
+    def test_an_event_that_cannot_be_encoded_leaves_no_trace(self) -> None:
+        """A fault of ours takes none of its batch with it, and blocks no later one."""
+        journal = self.make_journal(Retention())
+        broken = [mail(1), state("\ud800")]
+        self.assertRaises(UnicodeEncodeError, journal.append, broken, move(2), NOON)
+        self.assertIsNone(journal.cursor("home", "INBOX"))
+        self.assertEqual([entry.seq for entry in journal.append([mail(1)], None, NOON)], [1])
+
+
+class DamagedTests(_Opened):
+    """A file that a disk has changed is kept aside, said once, and never tried again."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        journal = self.open()
+        journal.append([mail(uid) for uid in range(1, 201)], move(200), NOON)
+        journal.close()
+
+    def assert_begins_anew(self) -> None:
+        journal = self.make_journal(Retention())
+        self.assertEqual((journal.epoch, journal.head), ("life2", 0))
+        self.assertIsNone(journal.cursor("home", "INBOX"))
+        self.assertEqual(len(journal.append([mail(1)], move(1), NOON)), 1)
+        self.assertEqual(len(self.quarantined()), 1)
+
+    def test_a_file_that_is_no_database_is_moved_aside(self) -> None:
+        """The new journal has another epoch, and the old file bears the date."""
+        self.path.write_bytes(b"all work and no play " * 500)
+        self.assert_begins_anew()
+        self.assertEqual(
+            [each.name for each in self.quarantined()], ["journal.sqlite.damaged-20260701T120000Z"]
+        )
+        self.assertTrue(self.quarantined()[0].read_bytes().startswith(b"all work"))
+
+    def test_a_damaged_page_is_found_at_the_start(self) -> None:
+        """Damage is not met in the middle of a night."""
+        content = bytearray(self.path.read_bytes())
+        content[3 * 4096 : 4 * 4096] = b"\xff" * 4096
+        self.path.write_bytes(content)
+        self.assert_begins_anew()
+
+    def test_a_file_cut_short_is_moved_aside(self) -> None:
+        """Half a journal is no journal."""
+        self.path.write_bytes(self.path.read_bytes()[:20000])
+        self.assert_begins_anew()
+
+    def test_an_emptied_file_with_a_log_is_moved_aside(self) -> None:
+        """SQLite would drop the log without a word."""
+        self.path.write_bytes(b"")
+        Path(f"{self.path}-wal").write_bytes(b"something")
+        journal = self.make_journal(Retention())
+        self.assertEqual(journal.epoch, "life2")
+        self.assertEqual(len(self.quarantined()), 2)
+
+    def test_two_damages_in_one_second_keep_both_files(self) -> None:
+        """Nothing that was moved aside is overwritten."""
+        for _ in range(2):
+            self.path.write_bytes(b"nonsense" * 1000)
+            self.open().close()
+        self.assertEqual(len(self.quarantined()), 2)
+
+    def test_a_changed_entry_is_never_announced(self) -> None:
+        """A flipped bit in an entry stops the reader, and the next start begins anew."""
+        self.change("UPDATE entries SET event = replace(event, 'Ana', 'Eve') WHERE seq = 50")
+        journal = self.open()
+        self.assertEqual(len(journal.read(0, 49)), 49)
+        problem = self.assertRaises(JournalUnreadable, journal.read, 40, 20)
+        self.assertIn("entry 50 has changed", str(problem))
+        journal.close()
+        self.assert_begins_anew()
+
+    def test_a_missing_entry_is_noticed(self) -> None:
+        """No reader skips a hole unknowingly."""
+        self.change("DELETE FROM entries WHERE seq = 50")
+        journal = self.make_journal(Retention())
+        self.assertRaises(JournalUnreadable, journal.read, 0, 500)
+
+    def test_a_changed_cursor_is_not_followed(self) -> None:
+        """Mail is not skipped because of a flipped bit."""
+        self.change("UPDATE cursors SET last_uid = 4711")
+        journal = self.make_journal(Retention())
+        self.assertRaises(JournalUnreadable, journal.cursor, "home", "INBOX")
+
+    def test_a_changed_state_is_not_believed(self) -> None:
+        """No mailbox is called seen because of a flipped bit."""
+        journal = self.make_journal(Retention())
+        journal.append([state("blind")], None, NOON)
+        self.change("UPDATE states SET event = replace(event, 'blind', 'blond')")
+        self.assertRaises(JournalUnreadable, journal.state, "home", "INBOX")
+
+    def test_damage_while_it_runs_is_said_and_remembered(self) -> None:
+        """Readers and writers get a clear error; the next start begins anew."""
+        journal = self.open()
+        for _ in range(60):  # more than SQLite keeps in memory
+            journal.append([state("blind" * 20_000)], None, NOON)
+        journal._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self.path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * (self.path.stat().st_size - 4096))
+        self.assertRaises(JournalUnreadable, journal.read, 0, 500)
+        self.assertRaises(JournalUnreadable, journal.append, [mail(999)], None, NOON)
+        journal.close()
+        self.assert_begins_anew()
+
+    def test_an_epoch_that_is_no_name_is_damage(self) -> None:
+        """Clients could not write their position in it."""
+        self.change("UPDATE journal SET epoch = ' '")
+        self.assert_begins_anew()
+
+    def test_what_cannot_be_noted_is_said(self) -> None:
+        """The error comes also if the disk takes no note of the damage."""
+        self.change("UPDATE cursors SET last_uid = 4711")
+        journal = self.make_journal(Retention())
+        self.path.parent.rename(self.path.parent.with_name("elsewhere"))
+        self.assertRaises(JournalUnreadable, journal.cursor, "home", "INBOX")
+
+    def test_what_cannot_be_moved_aside_is_refused(self) -> None:
+        """A damaged journal that stays where it is costs one clear error, no loop."""
+        Path(f"{self.path}.damaged").mkdir()  # a note of damage that cannot be taken away
+        problem = self.assertRaises((JournalUnreadable, JournalUnwritable), self.open)
+        self.assertIn(str(self.path), str(problem))
+
+    def test_bits_that_flip_anywhere_invent_nothing(self) -> None:
+        """Every value that is read is one that was written, or it is an error."""
+        sound = self.path.read_bytes()
+        written = {uid: mail(uid) for uid in range(1, 201)}
+        for place in range(0, len(sound) * 8, 6007):
+            content = bytearray(sound)
+            content[place // 8] ^= 1 << place % 8
+            self.path.write_bytes(content)
+            self.assert_invents_nothing(written)
+
+    def assert_invents_nothing(self, written: dict[int, object]) -> None:
+        try:
+            journal = self.open()
+        except JournalUnreadable:
+            return  # a flipped bit in the number of the version, say
+        try:
+            for entry in journal.read(0, 500):
+                self.assertEqual(entry.event, written[entry.event.uid])
+            journal.cursor("home", "INBOX")
+        except JournalUnreadable:
+            pass
+        finally:
+            journal.close()
+
+
+class ForeignTests(_Opened):
+    """Files that are sound but not ours are left alone."""
+
+    def test_a_newer_journal_is_refused_and_kept(self) -> None:
+        """After a downgrade the newer file stays as it is."""
+        self.open().close()
+        self.change("PRAGMA user_version = 99")
+        problem = self.assertRaises(JournalUnreadable, self.open)
+        self.assertIn("version 99, this mailnotify knows up to 5", str(problem))
+        self.assertEqual(self.quarantined(), [])
+
+    def test_the_database_of_another_program_is_refused_and_kept(self) -> None:
+        """A wrong path destroys nothing."""
+        self.path.parent.mkdir(parents=True)
+        self.change("CREATE TABLE bookmarks (url)")
+        problem = self.assertRaises(JournalUnreadable, self.open)
+        self.assertIn("another program", str(problem))
+        self.assertEqual(self.quarantined(), [])
+
+    def test_an_event_of_a_newer_kind_is_no_damage(self) -> None:
+        """After a downgrade an unknown event stops the reader, but costs no journal."""
+        journal = self.open()
+        journal.append([mail(1)], None, NOON)
+        journal.close()
+        from mailnotify.journal.sqlite import _crc, _microseconds
+
+        at, event = _microseconds(NOON), '{"kind":"wedding"}'
+        self.change("UPDATE entries SET event = ?, crc = ?", event, _crc(1, at, event))
+        journal = self.open()
+        problem = self.assertRaises(JournalUnreadable, journal.read, 0, 10)
+        self.assertIn("newer mailnotify", str(problem))
+        journal.close()
+        self.assertEqual(self.open_and_close(), ("life1", 1))
+
+    def open_and_close(self) -> tuple[str, int]:
+        journal = self.open()
+        journal.close()
+        return journal.epoch, journal.head

@@ -1,0 +1,92 @@
+"""``mailnotify measure`` through a real Postfix, Dovecot and service."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from tests.live.test_service import ServiceCase
+from tests.rigs import child_environment
+from tests.rigs.postfix import Postfix
+from tests.rigs.service import Service
+
+
+class MeasureTests(ServiceCase):
+    """The console script, from outside."""
+
+    maxDiff = None
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.postfix = Postfix.start(self.dovecot)
+        self.addCleanup(self.postfix.stop)
+
+    def sending(self, url: str) -> Service:
+        """A running service whose account also sends."""
+        return self.serve(
+            f'{self.home()}[accounts.home.submission]\nserver = "{url}"\n'
+            'sender = "demo@localhost"\n'
+        )
+
+    def measure(self, service: Service, *options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "mailnotify", "measure", "-c", str(service.config_file)]
+        return subprocess.run(
+            [*command, "--server", f"127.0.0.1:{service.port}", *options],
+            env=child_environment(),
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+
+    def figures(self, service: Service) -> dict[str, Any]:
+        done = self.measure(service, "--json")
+        self.assertEqual((done.returncode, done.stderr), (os.EX_OK, ""))
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
+
+    def test_the_whole_chain(self) -> None:
+        """Each operation is timed and counted, over 465 and 587; the flags stay as they are."""
+        urls = (
+            f"smtps://demo@localhost:{self.postfix.tls_port}",
+            f"smtp+starttls://demo@localhost:{self.postfix.starttls_port}",
+        )
+        for url in urls:
+            service = self.sending(url)
+            told = self.figures(service)
+            send, fetch, alert = told["operations"]
+            self.assertEqual(
+                [each["operation"] for each in told["operations"]],
+                ["SMTP send", "IMAP fetch", "notification"],
+            )
+            for each in (send, fetch):
+                self.assertGreater(each["seconds"], 0)
+                self.assertGreater(each["packets_sent"], 5)
+                self.assertGreater(each["bytes_received"], 1000)  # TLS with a certificate
+                self.assertGreater(each["round_trips"], 4)
+            self.assertGreater(send["bytes_sent"], 500)
+            self.assertEqual((alert["round_trips"], alert["bytes_sent"]), (0, 0))
+            self.assertGreater(alert["bytes_received"], 100)
+            self.assertGreaterEqual(told["end_to_end_seconds"], alert["seconds"])
+            self.assertNotIn(b"\\Seen", self.dovecot.flags("demo")[-1])
+            service.terminate()
+
+    def test_table_and_deadline(self) -> None:
+        """A person gets a table; mail to where nobody watches ends by the timeout."""
+        service = self.sending(f"smtps://demo@localhost:{self.postfix.tls_port}")
+        done = self.measure(service)
+        self.assertEqual((done.returncode, done.stderr), (os.EX_OK, ""))
+        heads = [line[:12].rstrip() for line in done.stdout.splitlines()[:4]]
+        self.assertEqual(heads, ["operation", "SMTP send", "IMAP fetch", "notification"])
+        self.assertIn("submit to alert: ", done.stdout)
+        late = self.measure(service, "--timeout", "4", "--to", "ada@localhost")
+        self.assertEqual((late.returncode, late.stdout), (os.EX_TEMPFAIL, ""))
+        self.assertIn("did not finish the announcement of the message within 4 s", late.stderr)
+        self.assertIn("The message was sent.", late.stderr)
+        self.assertNotIn("Traceback", late.stderr)
+        service.terminate()
+        gone = self.measure(service)
+        self.assertEqual((gone.returncode, gone.stdout), (os.EX_TEMPFAIL, ""))
+        self.assertIn(f"127.0.0.1:{service.port}", gone.stderr)

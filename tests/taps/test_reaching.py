@@ -1,0 +1,82 @@
+"""How a client reaches its server: when in TLS, whom it believes, what it shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python import usage
+from twisted.trial.unittest import SynchronousTestCase
+
+from mailnotify.commands.tail import Options as TailOptions
+from mailnotify.config.schema import CaFile, Pinned, SystemTrust
+from mailnotify.taps.client import Options as ClientOptions
+from mailnotify.taps.reaching import Address, Way
+
+DIGEST = "ab" * 32
+
+
+def way(*words: str) -> Way:
+    """What the command line means; the same for both commands."""
+    found = []
+    for options in (TailOptions(), ClientOptions()):
+        options.parseOptions(list(words))
+        found.append(options["way"])
+    assert found[0] == found[1]
+    return found[0]
+
+
+class WayTests(SynchronousTestCase):
+    """`read_way`."""
+
+    def wrong(self, *words: str) -> str:
+        return str(self.assertRaises(usage.UsageError, way, *words))
+
+    def test_this_machine_in_clear(self) -> None:
+        """Over loopback nobody listens in between."""
+        for text in ("127.0.0.1", "localhost", "::1", "[::1]:5050", "127.9.9.9"):
+            found = way("--server", text)
+            self.assertEqual((found.trust, found.address.port), (None, 5050))
+        self.assertIsInstance(way().endpoint(MemoryReactorClock()), TCP4ClientEndpoint)
+
+    def test_others_in_tls(self) -> None:
+        """Whatever else is connected to is verified, at the port of TLS."""
+        for text in ("mail.example.org", "192.0.2.1", "2001:db8::1", "localhost.example.org"):
+            found = way("--server", text)
+            self.assertEqual((found.trust, found.address.port), (SystemTrust(), 5051))
+        found = way("--server", "mail.example.org:7000")
+        self.assertEqual(found.address, Address(host="mail.example.org", port=7000))
+        self.assertNotIsInstance(found.endpoint(MemoryReactorClock()), TCP4ClientEndpoint)
+
+    def test_tls_over_loopback(self) -> None:
+        """On request, with an authority or a certificate of one's own."""
+        self.assertEqual(way("--tls").trust, SystemTrust())
+        self.assertEqual(
+            way("--tls", "--ca-file", "ca.pem").trust,
+            CaFile(ca_file=str(Path("ca.pem").absolute())),
+        )
+        colons = ":".join(["AB"] * 32)
+        self.assertEqual(way("--tls", "--fingerprint", colons).trust, Pinned(fingerprint=DIGEST))
+
+    def test_contradictions(self) -> None:
+        """What cannot be meant is refused in a sentence."""
+        self.assertIn("need --tls", self.wrong("--ca-file", "ca.pem"))
+        self.assertIn("not both", self.wrong("--tls", "--ca-file", "a", "--fingerprint", DIGEST))
+        self.assertIn("64 hex", self.wrong("--tls", "--fingerprint", "ab"))
+        self.assertIn("--server", self.wrong("--server", "a b"))
+
+    def test_token(self) -> None:
+        """Its first line, read anew each time; from a private file only."""
+        file = Path(self.mktemp()).absolute()
+        file.touch(mode=0o600)
+        file.write_text("mailnotify_1\nrest\n")
+        found = way("--token-file", str(file))
+        self.assertEqual(found.token(), "mailnotify_1")
+        file.write_text("mailnotify_2\n")
+        self.assertEqual(found.token(), "mailnotify_2")
+        self.assertNotIn("mailnotify_", repr(found))
+        self.assertEqual(way().token(), "")
+        file.chmod(0o644)
+        self.assertIn("chmod 600", self.wrong("--token-file", str(file)))
+        self.assertIn("--token-file", self.wrong("--token-file", "/nowhere"))

@@ -1,0 +1,84 @@
+"""Tests of `mailnotify.taps.watching`."""
+
+from __future__ import annotations
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from mailnotify.config.connecting import Connecting
+from mailnotify.config.schema import Account, Config, Literal, Security, Server, Timing
+from mailnotify.core.events import AccountState
+from mailnotify.hub import Hub
+from mailnotify.taps.service import Mailnotify
+from mailnotify.taps.watching import Watching
+from tests.fakes import NOON, MemoryJournal
+
+
+def account(name: str, *mailboxes: str) -> Account:
+    server = Server(host="127.0.0.1", port=1, security=Security.IMPLICIT_TLS, user=name)
+    timing = Timing(connect_seconds=5, blind_seconds=60)
+    return Account(
+        name=name,
+        server=server,
+        password=Literal(text="x"),
+        mailboxes=mailboxes or ("INBOX",),
+        timing=timing,
+    )
+
+
+class WatchingTests(SynchronousTestCase):
+    """The watching part, with a network in which nobody answers."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.journal = MemoryJournal()
+
+    def watching(self, *accounts: Account) -> Watching:
+        config = Config(
+            state_dir=self.mktemp(),
+            accounts=accounts,
+            connecting=Connecting(per_host=2, in_all=3),
+        )
+        hub = Hub(self.journal, lambda: NOON)
+        watching = Watching(
+            config, journal=self.journal, hub=hub, reactor=self.reactor, now=lambda: NOON
+        )
+        watching.startService()
+        return watching
+
+    def test_health_has_every_mailbox(self) -> None:
+        """In the order of the configuration, before anything was proved."""
+        watching = self.watching(account("home", "INBOX", "Lists"), account("work"))
+        places = [(each.account, each.mailbox) for each in watching.health()]
+        self.assertEqual(places, [("home", "INBOX"), ("home", "Lists"), ("work", "INBOX")])
+        self.assertEqual({each.last_proof for each in watching.health()}, {None})
+        self.successResultOf(watching.stopService())
+
+    def test_nobody_answers(self) -> None:
+        """Every mailbox is told to be blind, once, with its cause."""
+        watching = self.watching(account("home", "INBOX", "Lists"), account("work"))
+        for _ in range(300):
+            self.reactor.advance(1.0)
+        events = [entry.event for entry in self.journal.entries]
+        self.assertTrue(all(isinstance(event, AccountState) for event in events))
+        told = sorted((event.account, event.mailbox, event.state) for event in events)
+        expected = [
+            ("home", "INBOX", "blind"),
+            ("home", "Lists", "blind"),
+            ("work", "INBOX", "blind"),
+        ]
+        self.assertEqual(told, expected)
+        self.assertTrue(all(event.cause and event.remedy for event in events))
+        self.successResultOf(watching.stopService())
+
+    def test_a_hundred_accounts_start_without_a_storm(self) -> None:
+        """No more attempts at a host than are allowed; nothing is left at the end."""
+        watching = self.watching(*(account(f"a{number}") for number in range(100)))
+        self.assertEqual(len(self.reactor.tcpClients), 2)
+        self.successResultOf(watching.stopService())
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_before_the_start(self) -> None:
+        """A service that has not started knows of no mailbox."""
+        config = Config(state_dir=self.mktemp(), accounts=(account("home"),))
+        self.assertEqual(Mailnotify(config, self.reactor).health(), ())

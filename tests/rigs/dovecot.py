@@ -259,6 +259,22 @@ class Dovecot:
             assert status == "OK", data
             return list(data)
 
+    def subjects(self, user: str, mailbox: str = "INBOX") -> list[str]:
+        """The subjects in the order of UID, which is not always that of delivery.
+
+        Dovecot's LMTP leaves the UID of a message to the next session that looks, where
+        the list of UIDs is locked at that moment; a later message can get the lower one.
+        """
+        subjects: list[str] = []
+        with self._imap(user) as imap:
+            imap.select(mailbox, readonly=True)
+            _, data = imap.uid("FETCH", "1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+            for each in data:
+                if isinstance(each, tuple):
+                    _, _, subject = each[1].decode().partition(":")
+                    subjects.append(" ".join(subject.split()))
+        return subjects
+
     def flags(self, user: str, mailbox: str = "INBOX") -> list[bytes]:
         """The UID and flags of every message, read without changing any."""
         with self._imap(user) as imap:

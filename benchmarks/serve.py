@@ -31,7 +31,7 @@ from mailnotify.core.message import Fetched, Ref, Summary
 from mailnotify.direct import DirectTLSFactory
 from mailnotify.hub import Hub
 from mailnotify.journal.sqlite import SqliteJournal
-from mailnotify.server import NotifyFactory
+from mailnotify.serving.server import NotifyFactory
 from mailnotify.taps.timebase import keep_time_monotonic
 
 LINE_BYTES = 120

@@ -16,7 +16,7 @@ from mailnotify.core.frames import RECEIVED_LINE_BYTES, SENT_LINE_BYTES, Code, F
 from mailnotify.core.lines import FROM_CLIENT, FROM_SERVER
 from tests.access.fakes import Tokens
 from tests.fakes import mail
-from tests.test_server import Rig
+from tests.serving.test_server import Rig
 
 SERVER = f"mailnotify/{__version__}"
 TEXT = (Path(__file__).parent.parent / "docs" / "protocol.rst").read_text("utf-8")

@@ -37,8 +37,8 @@ from mailnotify.config.schema import Config
 from mailnotify.errors import ConfigInvalid, Problem
 from mailnotify.hub import Hub
 from mailnotify.interfaces import IJournal
-from mailnotify.readers import Readers
-from mailnotify.server import NotifyFactory, SecurePort
+from mailnotify.serving.readers import Readers
+from mailnotify.serving.server import NotifyFactory, SecurePort
 from mailnotify.taps.open_files import room_for
 from mailnotify.taps.threads import defer_to_daemon
 

@@ -26,7 +26,7 @@ from twisted.trial.unittest import TestCase
 from mailnotify.config.schema import Limits
 from mailnotify.direct import Direct, DirectTLSFactory
 from mailnotify.hub import Hub
-from mailnotify.server import NotifyFactory, NotifyProtocol
+from mailnotify.serving.server import NotifyFactory, NotifyProtocol
 from tests.fakes import MemoryJournal, SteppingNow, mail
 from tests.rigs.certificates import Certificates
 

@@ -21,7 +21,6 @@ from zope.interface.verify import verifyObject
 
 from mailnotify.access.door import OPEN, Door
 from mailnotify.config.schema import Limits
-from mailnotify.connection import NotifyProtocol
 from mailnotify.core.events import Position
 from mailnotify.core.frames import (
     Announce,
@@ -39,8 +38,9 @@ from mailnotify.core.frames import (
 from mailnotify.core.wire import ClientPeer
 from mailnotify.hub import Hub
 from mailnotify.interfaces import IPokable
-from mailnotify.readers import Readers
-from mailnotify.server import NotifyFactory
+from mailnotify.serving.connection import NotifyProtocol
+from mailnotify.serving.readers import Readers
+from mailnotify.serving.server import NotifyFactory
 from tests.fakes import NOON, MemoryJournal, SteppingNow, account_state, mail
 
 LIMITS = Limits(step_seconds=30, ping_seconds=60, stalled_seconds=60)

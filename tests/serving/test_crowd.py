@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core.events import Position
 from mailnotify.core.frames import Subscribe
-from mailnotify.crowd import PAGE_BYTES, PAGE_ENTRIES, Crowd, Place, SomePlain, Wish
 from mailnotify.hub import Hub
+from mailnotify.serving.crowd import PAGE_BYTES, PAGE_ENTRIES, Crowd, Place, SomePlain, Wish
 from tests.fakes import MemoryJournal, SteppingNow, account_state, mail
 
 WORK = Subscribe(accounts=("work",))

@@ -28,16 +28,16 @@ from zope.interface import implementer
 from mailnotify.access.door import OPEN, Door, Forwarded, is_loopback
 from mailnotify.access.strangers import Strangers
 from mailnotify.config.schema import Limits
-from mailnotify.connection import NotifyProtocol
 from mailnotify.core.frames import Bye, Code, Farewell, Refused
 from mailnotify.core.lines import encode
-from mailnotify.crowd import Crowd
 from mailnotify.direct import DirectTLS, DirectTLSFactory
 from mailnotify.hub import Hub
 from mailnotify.interfaces import IPokable
-from mailnotify.readers import Readers
-from mailnotify.tally import Tally
-from mailnotify.vigil import CLOSE_SECONDS
+from mailnotify.serving.connection import NotifyProtocol
+from mailnotify.serving.crowd import Crowd
+from mailnotify.serving.readers import Readers
+from mailnotify.serving.tally import Tally
+from mailnotify.serving.vigil import CLOSE_SECONDS
 
 _SLICE: Final = 1000
 """So many live subscribers are served in one turn, in some 5 ms; then others have theirs."""

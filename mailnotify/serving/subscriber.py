@@ -4,7 +4,7 @@ A `Feed` takes pages from a `Reader` and speaks through a `ServerPeer`: plain
 lines at first, events once the subscriber has asked for them. `Subscriber` holds
 the peer and the feed of the stage, and answers the frames. A stranger has no feed,
 is told nothing of the mail, and has an `Admission` while he shows what he has. His
-connection (`mailnotify.server`) brings bytes, and calls `pull` whenever there may
+connection (`mailnotify.serving.server`) brings bytes, and calls `pull` whenever there may
 be more to send and there is room for it.
 """
 
@@ -19,7 +19,6 @@ from twisted.logger import Logger
 
 from mailnotify import __version__
 from mailnotify.access.door import Door
-from mailnotify.admission import Admission, Visitor
 from mailnotify.config.schema import Limits
 from mailnotify.core.badge import Badge
 from mailnotify.core.events import Position
@@ -43,10 +42,11 @@ from mailnotify.core.frames import (
     Welcome,
 )
 from mailnotify.core.wire import ServerPeer, Stage
-from mailnotify.crowd import PAGE_BYTES, PAGE_ENTRIES, Place, SomePlain, Wish, lines_of
 from mailnotify.errors import JournalUnreadable
 from mailnotify.hub import Hub, Page, Reader
-from mailnotify.readers import Claim, Readers
+from mailnotify.serving.admission import Admission, Visitor
+from mailnotify.serving.crowd import PAGE_BYTES, PAGE_ENTRIES, Place, SomePlain, Wish, lines_of
+from mailnotify.serving.readers import Claim, Readers
 
 
 class Feed(Protocol):

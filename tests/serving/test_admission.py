@@ -10,7 +10,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailnotify.access.door import Door, Forwarded
 from mailnotify.config.listen import PlainFor
 from mailnotify.config.schema import Limits
-from mailnotify.connection import NotifyProtocol
 from mailnotify.core.events import Position
 from mailnotify.core.frames import (
     Ack,
@@ -28,9 +27,10 @@ from mailnotify.core.frames import (
     Welcome,
 )
 from mailnotify.core.wire import ClientPeer
+from mailnotify.serving.connection import NotifyProtocol
 from tests.access.fakes import Tokens
 from tests.fakes import mail
-from tests.test_server import LIMITS, LOCAL, Line, Rig, told
+from tests.serving.test_server import LIMITS, LOCAL, Line, Rig, told
 
 FAR = IPv4Address("TCP", "192.0.2.7", 40000)
 

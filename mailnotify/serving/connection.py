@@ -33,11 +33,11 @@ from zope.interface import implementer
 
 from mailnotify.core.frames import Bye, Farewell, Refused
 from mailnotify.core.wire import Stage
-from mailnotify.crowd import Crowd
 from mailnotify.direct import direct
-from mailnotify.subscriber import SAY_AUTH, House, Subscriber
-from mailnotify.tally import Tally
-from mailnotify.vigil import Lapse, Vigil
+from mailnotify.serving.crowd import Crowd
+from mailnotify.serving.subscriber import SAY_AUTH, House, Subscriber
+from mailnotify.serving.tally import Tally
+from mailnotify.serving.vigil import Lapse, Vigil
 
 
 class Home(House, Shape):

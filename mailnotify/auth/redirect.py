@@ -13,8 +13,7 @@ from typing import Final
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
-from twisted.web.http import Request as HTTPRequest
+from twisted.web.http import HTTPChannel, Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 

@@ -16,8 +16,11 @@ from twisted.cred.portal import IRealm, Portal
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
-from twisted.mail.imap4 import IMAP4Server, MemoryAccountWithoutNamespaces
-from twisted.mail.imap4 import PLAINCredentials as ImapPlainCredentials
+from twisted.mail.imap4 import (
+    IMAP4Server,
+    MemoryAccountWithoutNamespaces,
+    PLAINCredentials as ImapPlainCredentials,
+)
 from twisted.mail.interfaces import IAccountIMAP, IMessageDelivery, IMessageSMTP
 from twisted.mail.smtp import ESMTP, User
 from zope.interface import Interface, implementer

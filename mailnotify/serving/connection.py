@@ -14,8 +14,7 @@ Every deadline ends in `abortConnection`; what is said before is a courtesy.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
-from typing import Protocol as Shape
+from typing import Any, Final, Protocol as Shape
 
 from twisted.internet.interfaces import (
     IConsumer,

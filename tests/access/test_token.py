@@ -7,8 +7,7 @@ import stat
 from datetime import timedelta
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.access.token import Hash, Offer, hashed, matches, parse_token

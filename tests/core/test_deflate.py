@@ -6,8 +6,7 @@ import random
 import tracemalloc
 import zlib
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core.deflate import MOST_RATIO, PIECE_BYTES, SLACK_BYTES, Deflated

@@ -9,8 +9,7 @@ from __future__ import annotations
 import encodings
 from encodings.aliases import aliases
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core import message

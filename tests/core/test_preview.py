@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core.preview import MOST_BODY_BYTES, preview

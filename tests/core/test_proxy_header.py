@@ -5,8 +5,7 @@ from __future__ import annotations
 from socket import AF_INET, AF_INET6, inet_pton
 from struct import pack
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core.proxy_header import MOST_BYTES, BadHeader, Header, parse_header

@@ -6,8 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core.events import Entry, Position

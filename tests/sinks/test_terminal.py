@@ -8,8 +8,7 @@ import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs

@@ -8,8 +8,7 @@ from email import policy
 from email.message import EmailMessage
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from msgspec import structs
 from twisted.trial.unittest import SynchronousTestCase
 

@@ -22,6 +22,12 @@ _TOKEN: Final = re.compile(
     rf"|{_QUOTED}|\\.|[^\s\"(),:;<>\\=]++|\s++|.",
     re.DOTALL,
 )
+_ADDRESS: Final = r"[\w.+-]++@[\w.-]++"
+_USUAL: Final = re.compile(
+    rf"""\s*+ (?: ( [\w\ .'-]*+ | "[^"\\=]*+"\ ? ) < ({_ADDRESS}) > | ({_ADDRESS}) ) \s*+""",
+    re.VERBOSE,
+)
+"""One mailbox, written as nearly all are."""
 _BLANK: Final = re.compile(r"\s++")
 _AROUND_AT: Final = re.compile(r"(?<!\s)\s*+@\s*+")  # begins at the first blank only: linear
 _WORD: Final = re.compile(rf"(?:{_QUOTED}|\\.|\S)++", re.DOTALL)
@@ -35,6 +41,14 @@ def parse_addresses(text: str, most: int) -> list[tuple[str, str]]:
     The names of groups are left out. A name without any address has the address
     ``""``. Neither part is cleaned yet.
     """
+    usual = _USUAL.fullmatch(text)
+    if usual is None:
+        return _scan(text, most)
+    name, address, bare = usual.groups()
+    return [("", bare) if bare else (name.strip().strip('"').strip(), address)][:most]
+
+
+def _scan(text: str, most: int) -> list[tuple[str, str]]:
     scanner = _Scanner()
     for token in _TOKEN.finditer(text):
         scanner.take(token[0])

@@ -131,7 +131,7 @@ def _strictly(raw: bytes, codec: str) -> str | None:
 def _ascii(raw: bytes) -> str:
     """Seven bits: plain, or ISO-2022-JP that nobody labelled."""
     japanese = None
-    if any(escape in raw for escape in _ESCAPES):
+    if b"\x1b" in raw and any(escape in raw for escape in _ESCAPES):
         japanese = _strictly(raw, "iso2022_jp_ext") or _vendor_japanese(raw)
     return japanese or raw.decode("ascii")
 

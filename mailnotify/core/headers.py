@@ -20,7 +20,8 @@ from typing import Final
 
 from mailnotify.core.charsets import codec_of, decode
 
-_FIELD: Final = re.compile(rb"([!-9;-~]++)[ \t]*+:")
+_FIELD: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:(.*+(?:\n[ \t].*+)*+)", re.MULTILINE)
+_EMPTY_LINE: Final = re.compile(rb"^\r*+$", re.MULTILINE)
 _WORD_HEAD: Final = re.compile(r"=\?([^?\s=]{1,60})\?([bBqQ])\?")
 _WORD_LABEL: Final = re.compile(rb"=\?([^?\s=]{1,60})\?[bBqQ]\?")
 _CHARSET: Final = re.compile(rb"charset\s{0,9}=\s{0,9}\"?([\w.:-]{1,60})", re.IGNORECASE)
@@ -39,21 +40,16 @@ def fields(raw: bytes) -> Iterator[tuple[str, bytes]]:
 
     Ends with the empty line; what is no field is left out, its continuation too.
     """
-    name, lines = "", list[bytes]()
-    for ended in raw[:_MOST_BYTES].split(b"\n"):
-        line = ended.rstrip(b"\r")
-        if not line:
-            break
-        if line[:1] in b" \t":
-            lines.append(line)
-            continue
-        if name:
-            yield name, b"".join(lines)
-        begin = _FIELD.match(line)
-        name = begin[1].decode("ascii").lower() if begin else ""
-        lines = [line[begin.end() :]] if begin else []
-    if name:
-        yield name, b"".join(lines)
+    empty = _EMPTY_LINE.search(raw, 0, _MOST_BYTES)
+    for name, lines in _FIELD.findall(raw, 0, empty.start() if empty else _MOST_BYTES):
+        yield name.decode("ascii").lower(), _unfolded(lines)
+
+
+def _unfolded(lines: bytes) -> bytes:
+    """The lines of one field without their ends."""
+    if b"\n" not in lines:
+        return lines.rstrip(b"\r")
+    return b"".join([line.rstrip(b"\r") for line in lines.split(b"\n")])
 
 
 def charset_hints(raw: bytes) -> list[str]:
@@ -68,6 +64,8 @@ def charset_hints(raw: bytes) -> list[str]:
 
 def decode_words(text: str) -> str:
     """Read the encoded words in an unfolded text; all else stays as it is."""
+    if "=?" not in text:
+        return text
     parts: list[str] = []
     label, pending = "", b""
     for plain, charset, content in _words(text):

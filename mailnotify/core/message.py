@@ -127,7 +127,7 @@ def summarise(raw_header: bytes) -> Summary:
             values[name] = value
         elif name == "to" and len(known) < _FIELD_BYTES:
             values[name] = known + b"," + value
-    hints = charset_hints(raw_header)
+    hints = [] if raw_header.isascii() else charset_hints(raw_header)
 
     def read(name: str, parse: Callable[[str], _Read], default: _Read) -> _Read:
         raw = values.get(name)

@@ -68,6 +68,8 @@ def clean(text: str, most_bytes: int) -> str:
         most_bytes: the result is not longer than this in UTF-8. It is cut at a
             character, and where that is cheap not between a letter and its marks.
     """
+    if text.isascii() and text.isprintable():  # most texts: nothing acts, hides or combines
+        return text.strip()[: max(most_bytes, 0)].rstrip()
     line = _BREAKS.sub(" ", text)
     line = _UNSEEN.sub("", line)
     line = _IDLE_JOINERS.sub("", line)

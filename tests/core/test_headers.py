@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core import message
-from mailnotify.core.addresses import parse_addresses
+from mailnotify.core.addresses import _USUAL, parse_addresses
 from mailnotify.core.charsets import codec_of, decode, guess
 from mailnotify.core.headers import charset_hints, decode_words, fields
 from tests.core.test_message import _header, _value
@@ -102,6 +102,12 @@ class CharsetTests(SynchronousTestCase):
 
 class AddressTests(SynchronousTestCase):
     """Fields that the corpus does not have."""
+
+    @given(st.from_regex(_USUAL, fullmatch=True))
+    @settings(max_examples=1000)
+    def test_a_lone_mailbox_is_read_as_in_a_list(self, text: str) -> None:
+        """The quick way for the usual field and the thorough one for all others agree."""
+        self.assertEqual(parse_addresses(text, 3), parse_addresses(text + ",", 3))
 
     def test_the_most_is_the_most(self) -> None:
         """Reading stops when enough was found."""

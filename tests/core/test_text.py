@@ -140,6 +140,11 @@ class AnyTextTests(SynchronousTestCase):
         line = clean(text, _ROOM)
         self.assertEqual(clean(line, _ROOM), line)
 
+    @given(st.text("ab \t\r\x1b~", max_size=20), st.integers(-1, 20))
+    def test_what_hides_behind_ascii_changes_nothing(self, text: str, most_bytes: int) -> None:
+        """The quick way for printable ASCII and the thorough one agree."""
+        self.assertEqual(clean(text, most_bytes), clean(text + "\u200b", most_bytes))
+
     def test_a_megabyte_of_tricks_is_quick(self) -> None:
         """The time grows with the length only."""
         began = time.perf_counter()

@@ -21,7 +21,14 @@ from mailnotify.errors import CommandRefused
 from mailnotify.imap.answers import HEADER_FIELDS, LEAST_FIELDS, Answers
 from mailnotify.imap.commands import Command, uid_set
 from mailnotify.imap.pushed import Pushed
-from mailnotify.imap.responses import ESearchResult, Response, SearchResult, Status, Tagged
+from mailnotify.imap.responses import (
+    ESearchResult,
+    Response,
+    SearchResult,
+    Status,
+    Tagged,
+    Unparsed,
+)
 from mailnotify.imap.view import MailboxView
 
 BATCH = 200
@@ -177,19 +184,23 @@ class Fetching:
         return self._run(Command("UID FETCH", uids + b" " + items, collect=answers))
 
     async def _search(self, criteria: bytes) -> set[int] | None:
-        """Which of these there are; None if the server will not search."""
+        """Which of these there are; None if the server does not say so in words that we know."""
         found: set[int] = set()
+        is_readable = True
 
         def collect(response: Response) -> None:
+            nonlocal is_readable
             numbers: Iterable[int] = ()
-            if isinstance(response, SearchResult):
+            if isinstance(response, Unparsed):
+                is_readable = is_readable and response.kind not in ("SEARCH", "ESEARCH")
+            elif isinstance(response, SearchResult):
                 numbers = response.numbers
             elif isinstance(response, ESearchResult):
                 numbers = response.everything or ()
             found.update(islice(numbers, _MOST_FOUND - len(found)))
 
         answer = await self._run(Command("UID SEARCH", criteria, collect=collect))
-        return found if answer.status is Status.OK else None
+        return found if answer.status is Status.OK and is_readable else None
 
     def _refused(self, command: str, status: str, said: str) -> CommandRefused:
         return CommandRefused(peer=self._peer, command=command, status=status, said=said)

@@ -33,7 +33,7 @@ _LIST = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_SEARCH = re.compile(rb"([^(]*+)(?:\(\s*MODSEQ\s+([0-9]{1,20})\s*\))?\s*+", re.I)
+_MODSEQ = re.compile(rb"\s*MODSEQ\s+([0-9]{1,20})\s*\)\s*", re.I)
 
 
 def read_list(parts: Framed) -> ListItem:
@@ -129,11 +129,11 @@ def _namespace(entry: tuple[Value, ...]) -> NamespaceEntry:
 
 def read_search(parts: Framed) -> SearchResult:
     """``n n n (MODSEQ n)``, for SEARCH and SORT (RFC 3501 §7.2.5, RFC 7162 §3.1.5)."""
-    found = _SEARCH.fullmatch(parts[0]) if len(parts) == 1 else None
-    if found is None:
+    numbers, bracket, rest = parts[0].partition(b"(")
+    found = _MODSEQ.fullmatch(rest)
+    if len(parts) > 1 or (bracket and found is None):
         raise Malformed("something else than numbers")
-    modseq = None if found[2] is None else int(found[2])
-    return SearchResult(numbers=many(found[1]), modseq=modseq)
+    return SearchResult(numbers=many(numbers), modseq=int(found[1]) if found else None)
 
 
 def read_esearch(parts: Framed) -> ESearchResult:

@@ -1,12 +1,16 @@
 """Numbers and sets of numbers in a response (RFC 9051 §9: number, nz-number, sequence-set).
 
 Digits only: `int` by itself would also take ``1_000``, ``+5`` and the digits of
-every script, and would work for hours on a megabyte of nines.
+every script, and would work for hours on a megabyte of nines. And no line may hold
+the reactor, so each kind has a maximum that takes less than 50 ms.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Annotated, Final
+
+import msgspec
 
 from mailnotify.imap.responses import NumberSet, Value
 from mailnotify.imap.tokens import Malformed, TooComplex
@@ -20,7 +24,16 @@ MOST_64_BIT = 2**64 - 1
 MOST_RANGES = 40_000
 """In one set, which takes some 40 ms; a set of a whole huge mailbox has a few ranges."""
 
-_NUMBERS = re.compile(rb"[0-9\s]*+")
+MOST_NUMBERS = 500_000
+"""In one SEARCH, which takes some 30 ms; nobody has so much new mail."""
+
+_MOST_ODD_BYTES: Final = 1024 * 1024
+"""Of numbers with tabs or several blanks between them; who sends more sends one blank."""
+
+_BLANKS: Final = b"\t\n\v\f\r "
+_32_BITS: Final = msgspec.json.Decoder(
+    tuple[Annotated[int, msgspec.Meta(ge=0, le=MOST_32_BIT)], ...]
+)
 _SET = re.compile(r"[0-9]{1,10}(?::[0-9]{1,10})?(?:,[0-9]{1,10}(?::[0-9]{1,10})?)*+")
 _MOST_DIGITS = 20
 
@@ -48,20 +61,24 @@ def is_digits(text: str) -> bool:
 
 
 def many(text: bytes) -> tuple[int, ...]:
-    """Numbers of 32 bits with blanks between them: a million in 0.15 s.
+    """Numbers of 32 bits with blanks between them.
+
+    They are read as a list of JSON, by code in C: `int` on each takes five times as long.
 
     Raises:
         Malformed: there is anything else, or a number that is too large.
+        TooComplex: there are more than `MOST_NUMBERS`.
     """
-    if not _NUMBERS.fullmatch(text):
+    if text.translate(None, b"0123456789" + _BLANKS):
         raise Malformed("something else between numbers")
-    texts = text.split()
-    if texts and len(max(texts, key=len)) > _MOST_DIGITS:
-        raise Malformed("a number that is too long")
-    found = tuple(map(int, texts))
-    if found and max(found) > MOST_32_BIT:
-        raise Malformed("a number that is too large")
-    return found
+    if len(text) <= _MOST_ODD_BYTES:
+        text = b" ".join(text.split())
+    if text.count(b" ") >= MOST_NUMBERS:
+        raise TooComplex("too many numbers")
+    try:
+        return _32_BITS.decode(b"[%b]" % text.strip().replace(b" ", b","))
+    except msgspec.DecodeError:
+        raise Malformed("a number that is too large, or too odd for so many") from None
 
 
 def number_set(value: Value) -> NumberSet:

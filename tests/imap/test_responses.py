@@ -45,6 +45,9 @@ _HEADER = (
     b"\r\n"
 )
 
+MOST_PARSING_SECONDS = 0.15
+"""Of processor time for one line; 50 ms are the aim, coverage and busy machines cost more."""
+
 _KINDS = ["FETCH", "EXISTS", "LIST", "STATUS", "SEARCH", "ESEARCH", "ID", "NAMESPACE", "FLAGS"]
 _KINDS += ["VANISHED", "OK", "CAPABILITY", "ENABLED"]
 _PIECES = ["(", ")", '"', "\\", " ", "[", "]", "NIL", "UID", "5", "1:2", "BODY[", "<0>", "ALL"]
@@ -56,6 +59,13 @@ def _fetched(data: bytes) -> FetchData:
     response = said(data)
     assert isinstance(response, FetchData), response
     return response
+
+
+def _seconds_of(data: bytes) -> float:
+    """Of processor time, to read one line."""
+    started = time.process_time()
+    said(data)
+    return time.process_time() - started
 
 
 def _listed(data: bytes) -> tuple[str | None, str, bytes]:
@@ -240,13 +250,33 @@ class TableTests(SynchronousTestCase):
         ):
             self.assertIsInstance(said(data), Unparsed)
 
-    def test_million_found(self) -> None:
-        """TRAPS 3: a SEARCH of 300,000 messages is one result, in little time."""
-        uids = tuple(range(1_000_001, 1_300_001))
+    def test_half_a_million_found(self) -> None:
+        """TRAPS 3: a SEARCH of 500,000 messages is one result."""
+        uids = tuple(range(1_000_001, 1_500_001))
         data = b"* SEARCH " + " ".join(map(str, uids)).encode()
-        start = time.perf_counter()
         self.assertEqual(said(data), SearchResult(numbers=uids))
-        self.assertLess(time.perf_counter() - start, 1.0)
+        self.assertIsInstance(said(data + b" 1"), Unparsed)
+
+    def test_lines_that_would_hold_the_reactor(self) -> None:
+        """A line of 8 MB, whatever it says, takes no longer than the longest honest one."""
+        megabytes = 8 * 1024 * 1024 - 64
+        for head, piece in (
+            (b"* SEARCH ", b"1 "),
+            (b"* SEARCH ", b"4000000000 "),
+            (b"* SEARCH ", b"1  \t "),
+            (b"* SEARCH ", b"9"),
+            (b"* SEARCH ", b"0000000 "),
+            (b"* SEARCH ", b" "),
+            (b"* SEARCH ", b"1 ("),
+            (b"* SORT ", b"1 "),
+            (b'* ESEARCH (TAG "A1") UID ALL ', b"1,"),
+            (b'* ESEARCH (TAG "A1") UID ', b"ALL 1 "),
+            (b"* VANISHED ", b"1:2,"),
+            (b"* VANISHED (EARLIER) ", b"4000000000:4000000001,"),
+        ):
+            data = head + piece * (megabytes // len(piece))
+            spent = min(_seconds_of(data) for _ in range(3))
+            self.assertLess(spent, MOST_PARSING_SECONDS, head + piece)
 
     def test_esearch(self) -> None:
         """ESEARCH: all of its items, or none (RFC 4731)."""

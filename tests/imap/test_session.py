@@ -730,6 +730,13 @@ class FetchTests(FetchCase):
         self.answer(b"UID SEARCH", b"* ESEARCH UID\r\nTAG OK\r\n")
         self.assertEqual(self.uids(5), [])
 
+    def test_a_search_that_cannot_be_read(self) -> None:
+        """It is not taken for one that found nothing: mail would be passed over in silence."""
+        self.arrive(12)
+        for nonsense in (b"* SEARCH 11 12 what\r\n", b'* ESEARCH (TAG "TAG") UID ALL 11,x\r\n'):
+            self.answer(b"UID SEARCH", nonsense + b"TAG OK\r\n")
+            self.failureResultOf(self.start(self.session.fetch(5)), CommandRefused)
+
     def test_refused(self) -> None:
         """A server that refuses to fetch and to search is given up with its words."""
         self.answer(b"UID FETCH", b"TAG BAD what?\r\n")

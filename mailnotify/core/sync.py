@@ -18,11 +18,13 @@ class Cursor(Struct, frozen=True, kw_only=True):
         last_uid: every UID up to here is journalled or was there before us.
         modseq: what became of older messages is journalled up to this mod-sequence
             (RFC 7162); 0 if nothing is known of it.
+        mailbox_id: names the mailbox whatever it is called (RFC 8474); empty if unknown.
     """
 
     uidvalidity: int
     last_uid: int
     modseq: int = 0
+    mailbox_id: str = ""
 
 
 class CursorMove(Struct, frozen=True, kw_only=True):
@@ -41,12 +43,14 @@ class MailboxStatus(Struct, frozen=True, kw_only=True):
         uidnext: 0 if the server did not say.
         exists: the number of messages.
         modseq: HIGHESTMODSEQ; 0 if the server has none.
+        mailbox_id: RFC 8474 §4.1; empty if the server did not say.
     """
 
     uidvalidity: int
     uidnext: int
     exists: int
     modseq: int = 0
+    mailbox_id: str = ""
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
@@ -78,7 +82,12 @@ def plan(cursor: Cursor | None, status: MailboxStatus) -> Plan:
     if cursor is None or is_rebuilt(cursor, status):
         last_uid = max(status.uidnext - 1, 0)
         return Baseline(
-            cursor=Cursor(uidvalidity=status.uidvalidity, last_uid=last_uid, modseq=status.modseq)
+            cursor=Cursor(
+                uidvalidity=status.uidvalidity,
+                last_uid=last_uid,
+                modseq=status.modseq,
+                mailbox_id=status.mailbox_id,
+            )
         )
     if status.exists == 0 or status.uidnext == cursor.last_uid + 1:
         return UpToDate()

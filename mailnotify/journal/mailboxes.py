@@ -1,0 +1,143 @@
+"""How far each mailbox has been read, and what it is called now, in the journal's file.
+
+A cursor is moved in the transaction that stores what it covers (`sqlite`). What
+stands here is the rest: to read cursors, to carry one to another name when its
+mailbox is renamed, and when the patterns of an account were last looked into, since
+a mailbox that was not there then has come later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zlib import crc32
+
+from mailnotify.core.sync import Cursor, CursorMove
+from mailnotify.storage.database import Database
+
+MOVE: Final = """
+    INSERT INTO cursors
+        (account, mailbox, uidvalidity, last_uid, modseq, mailbox_id, crc, moved)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (account, mailbox) DO UPDATE
+    SET uidvalidity = excluded.uidvalidity, last_uid = excluded.last_uid,
+        modseq = excluded.modseq, mailbox_id = excluded.mailbox_id,
+        crc = excluded.crc, moved = excluded.moved
+"""
+_CURSORS: Final = (
+    "SELECT mailbox, uidvalidity, last_uid, modseq, mailbox_id, crc FROM cursors WHERE account = ?"
+)
+_ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Mailboxes:
+    """The cursors and patterns of all accounts; see `IJournal`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def cursor(self, account: str, mailbox: str) -> Cursor | None:
+        """How far this mailbox is journalled; None at first sight.
+
+        Raises:
+            JournalUnreadable: the cursor is damaged.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(f"{_CURSORS} AND mailbox = ?", (account, mailbox)).fetchone()
+        return None if row is None else self._read(account, *row)
+
+    def cursors(self, account: str) -> Mapping[str, Cursor]:
+        """Those of all mailboxes of an account, also of such that are gone.
+
+        Raises:
+            JournalUnreadable: one of them is damaged.
+        """
+        with self._database.reading() as connection:
+            rows = connection.execute(_CURSORS, (account,)).fetchall()
+        return {row[0]: self._read(account, *row) for row in rows}
+
+    def _read(
+        self,
+        account: str,
+        mailbox: str,
+        uidvalidity: int,
+        last_uid: int,
+        modseq: int,
+        mailbox_id: str,
+        crc: int,
+    ) -> Cursor:
+        cursor = Cursor(
+            uidvalidity=uidvalidity, last_uid=last_uid, modseq=modseq, mailbox_id=mailbox_id
+        )
+        if crc != _cursor_crc(account, mailbox, cursor):
+            raise self._database.damaged(
+                f"the cursor of {mailbox!r} of {account!r} has changed by itself"
+            )
+        return cursor
+
+    def rename(self, account: str, old: str, new: str) -> None:
+        """Carry the cursor of a mailbox, and its messages, to the name that it has now.
+
+        Raises:
+            JournalUnwritable: all stands as before.
+        """
+        cursor = self.cursor(account, old)
+        with self._database.writing() as connection:
+            if cursor is not None:
+                place = (account, new)
+                connection.execute("DELETE FROM cursors WHERE account = ? AND mailbox = ?", place)
+                connection.execute(
+                    "UPDATE cursors SET mailbox = ?, crc = ? WHERE account = ? AND mailbox = ?",
+                    (new, _cursor_crc(account, new, cursor), account, old),
+                )
+            # The events themselves, and their ids, stay as they were told.
+            connection.execute(
+                "UPDATE OR IGNORE entries SET mailbox = ?"
+                " WHERE account = ? AND mailbox = ? AND uid IS NOT NULL",
+                (new, account, old),
+            )
+
+    def resolved(self, account: str) -> Mapping[str, datetime]:
+        """When each pattern of an account was last looked into."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT pattern, resolved FROM patterns WHERE account = ?", (account,)
+            ).fetchall()
+        return {pattern: _ZERO + resolved * _MICROSECOND for pattern, resolved in rows}
+
+    def resolve(self, account: str, patterns: Collection[str], at: datetime) -> None:
+        """These, and no others, were looked into now.
+
+        Raises:
+            JournalUnwritable: all stands as before.
+        """
+        rows = [(account, pattern, (at - _ZERO) // _MICROSECOND) for pattern in patterns]
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM patterns WHERE account = ?", (account,))
+            connection.executemany("INSERT INTO patterns VALUES (?, ?, ?)", rows)
+
+
+def cursor_row(move: CursorMove) -> tuple[object, ...]:
+    """What `MOVE` takes, but for the time."""
+    cursor = move.cursor
+    return (
+        move.account,
+        move.mailbox,
+        cursor.uidvalidity,
+        cursor.last_uid,
+        cursor.modseq,
+        cursor.mailbox_id,
+        _cursor_crc(move.account, move.mailbox, cursor),
+    )
+
+
+def _cursor_crc(account: str, mailbox: str, cursor: Cursor) -> int:
+    """A row from before there were mod-sequences and ids has none in its checksum."""
+    values: list[object] = [account, mailbox, cursor.uidvalidity, cursor.last_uid]
+    if cursor.modseq or cursor.mailbox_id:
+        values.append(cursor.modseq)
+    if cursor.mailbox_id:
+        values.append(cursor.mailbox_id)
+    return crc32("\0".join(map(str, values)).encode())

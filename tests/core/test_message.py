@@ -86,10 +86,10 @@ class LimitTests(SynchronousTestCase):
 
     def test_many_fields_cannot_grow_one(self) -> None:
         """A thousand To fields cost no more than one."""
-        began = time.perf_counter()
+        began = time.process_time()
         summary = summarise(b"To: a@example.org\r\n" * 14_000)
         self.assertEqual(len(summary.to), 32)
-        self.assertLess(time.perf_counter() - began, 2)
+        self.assertLess(time.process_time() - began, 2)
 
     def test_the_worst_event_fits_one_line_of_the_protocol(self) -> None:
         """64 KiB hold whatever a header says, however JSON escapes it."""
@@ -117,9 +117,9 @@ class LimitTests(SynchronousTestCase):
         ]
         for brick in bricks:
             for name in (*_NAMES, b""):
-                began = time.perf_counter()
+                began = time.process_time()
                 summarise(name + b": " + brick * (262_144 // len(brick)))
-                self.assertLess(time.perf_counter() - began, 1, (name, brick))
+                self.assertLess(time.process_time() - began, 1, (name, brick))
 
 
 class AnyBytesTests(SynchronousTestCase):

@@ -89,9 +89,9 @@ class PreviewTests(SynchronousTestCase):
             b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (n, n + 1)
             for n in range(2000)
         )
-        began = time.perf_counter()
+        began = time.process_time()
         preview(header, body, 100)
-        self.assertLess(time.perf_counter() - began, 2.0)
+        self.assertLess(time.process_time() - began, 2.0)
 
     @settings(max_examples=300, deadline=None)
     @given(st.binary(max_size=300), st.binary(max_size=600), st.integers(0, 200))

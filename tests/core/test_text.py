@@ -147,7 +147,7 @@ class AnyTextTests(SynchronousTestCase):
 
     def test_a_megabyte_of_tricks_is_quick(self) -> None:
         """The time grows with the length only."""
-        began = time.perf_counter()
+        began = time.process_time()
         for trick in ("\u200d", "\ufe0f", "\r\n ", "\u0301", "\x1b", "é\u200d", " "):
             clean(trick * 1_000_000, _ROOM)
-        self.assertLess(time.perf_counter() - began, 10)
+        self.assertLess(time.process_time() - began, 10)

@@ -459,10 +459,10 @@ class CodeTests(SynchronousTestCase):
     def test_megabytes(self) -> None:
         """A code of a megabyte of anything takes no time to speak of."""
         for piece in (b"(", b'"', b'("', b"[", b'"(', b"\\", b"a ", b"((a", b')"'):
-            start = time.perf_counter()
+            start = time.process_time()
             said(b"* OK [X " + piece * (1_000_000 // len(piece)))
             said(b"* OK [X " + piece * (1_000_000 // len(piece)) + b"]")
-            self.assertLess(time.perf_counter() - start, 2.0, piece)
+            self.assertLess(time.process_time() - start, 2.0, piece)
 
 
 class FetchTests(SynchronousTestCase):

@@ -172,10 +172,10 @@ class CostTests(SynchronousTestCase):
             b"a",
         ):
             for before in (b"", b'"', b"BODY[", b'BODY["'):
-                start = time.perf_counter()
+                start = time.process_time()
                 with contextlib.suppress(TooComplex):
                     tree((before + piece * (1_000_000 // len(piece)),))
-                self.assertLess(time.perf_counter() - start, 1.0, before + piece)
+                self.assertLess(time.process_time() - start, 1.0, before + piece)
 
 
 class WordTests(SynchronousTestCase):

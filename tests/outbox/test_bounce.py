@@ -144,7 +144,7 @@ class RecogniseTests(SynchronousTestCase):
         """Neither many parts nor many groups nor long lines take long."""
         head, _, _ = POSTFIX.partition("--B/17.mail")
         status = "--B/17.mail\nContent-Type: message/delivery-status\n\n"
-        started = time.monotonic()
+        started = time.process_time()
         for filling in (
             "--B/17.mail\n" * 200_000,
             status + "Action: failed\n\n" * 200_000,
@@ -154,7 +154,7 @@ class RecogniseTests(SynchronousTestCase):
             status + ":" * 3_000_000,
         ):
             recognise((head + filling).encode())
-        self.assertLess(time.monotonic() - started, 5.0)
+        self.assertLess(time.process_time() - started, 5.0)
 
     @given(st.binary(max_size=400), st.integers(0, len(POSTFIX)), st.integers(0, 200))
     def test_anything(self, noise: bytes, at: int, cut: int) -> None:

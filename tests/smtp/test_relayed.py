@@ -96,10 +96,10 @@ class AdoptTests(SynchronousTestCase):
 
     def test_long(self) -> None:
         """A header of a million lines takes no ages."""
-        started = time.monotonic()
+        started = time.process_time()
         take(b"X: y\n" * 300_000 + b"To: " + b"a@x," * 200_000, "a@x", reads_header=False)
         take(b"X: " + b"\n y" * 1_000_000, "a@x")
-        self.assertLess(time.monotonic() - started, 5.0)
+        self.assertLess(time.process_time() - started, 5.0)
 
     @given(st.binary(max_size=300))
     def test_anything(self, raw: bytes) -> None:

@@ -13,10 +13,11 @@ from mailnotify.access.door import Door
 from mailnotify.config.listen import PlainFor
 from mailnotify.core.copies import PLAIN_LINE_BYTES
 from mailnotify.core.frames import RECEIVED_LINE_BYTES, SENT_LINE_BYTES, Code, Farewell, Lacking
-from mailnotify.core.lines import FROM_CLIENT, FROM_SERVER
+from mailnotify.core.lines import FROM_CLIENT, FROM_SERVER, KEY_CHARACTERS
+from mailnotify.taps.errand import MOST_BYTES
 from tests.access.fakes import Tokens
 from tests.fakes import mail
-from tests.serving.test_server import Rig
+from tests.serving.letters import Office
 
 SERVER = f"mailnotify/{__version__}"
 TEXT = (Path(__file__).parent.parent / "docs" / "protocol.rst").read_text("utf-8")
@@ -56,6 +57,8 @@ class TableTests(SynchronousTestCase):
         """The lengths are those of the code."""
         for number in (RECEIVED_LINE_BYTES, SENT_LINE_BYTES, PLAIN_LINE_BYTES):
             self.assertIn(f" {number} bytes", TEXT)
+        self.assertIn(f"at most {MOST_BYTES}\n", TEXT)
+        self.assertIn(f"at most {KEY_CHARACTERS} characters", TEXT)
 
 
 class DialogueTests(SynchronousTestCase):
@@ -63,7 +66,7 @@ class DialogueTests(SynchronousTestCase):
 
     def test_dialogues(self) -> None:
         """The server says exactly what the document says."""
-        self.assertEqual(len(dialogues()), 6)
+        self.assertEqual(len(dialogues()), 7)
         for dialogue in dialogues():
             Enactment(self).play(dialogue)
 
@@ -77,7 +80,9 @@ class Enactment:
 
     def __init__(self, test: SynchronousTestCase) -> None:
         self._test = test
-        self._rig = Rig()
+        office = Office(only="home")
+        test.addCleanup(office.close)
+        self._rig = office.rig
         self._line = self._rig.connect()
         self._uid = 0
         self._token = ""

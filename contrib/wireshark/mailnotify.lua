@@ -8,8 +8,8 @@ local mailnotify = Proto("mailnotify", "mailnotify line protocol")
 
 -- Who says what. tests/contrib/test_dissector.py compares these with the code.
 local FROM_CLIENT = {
-    ACK = true, AUTH = true, HELLO = true, PING = true, PONG = true, QUIT = true,
-    STARTTLS = true, SUBSCRIBE = true,
+    ACK = true, AUTH = true, HELLO = true, PART = true, PING = true, PONG = true,
+    QUIT = true, SEND = true, STARTTLS = true, SUBSCRIBE = true,
 }
 local FROM_SERVER = {
     BYE = true, ERR = true, EVENT = true, GAP = true, LIVE = true, OK = true,
@@ -31,10 +31,11 @@ local fields = {
     reason = ProtoField.string("mailnotify.reason", "Reason"),
     subject = ProtoField.string("mailnotify.subject", "Subject of a plain line"),
     json = ProtoField.string("mailnotify.json", "JSON"),
+    part = ProtoField.string("mailnotify.part", "Part of a letter"),
 }
 mailnotify.fields = {
     fields.line, fields.verb, fields.arguments, fields.position, fields.epoch, fields.seq,
-    fields.code, fields.reason, fields.subject, fields.json,
+    fields.code, fields.reason, fields.subject, fields.json, fields.part,
 }
 
 local experts = {
@@ -97,6 +98,15 @@ local function add_error(range, tree)
     tree:add_proto_expert_info(experts.refused, range:string(ENC_UTF_8))
 end
 
+-- The bytes of a letter that some base64 stands for.
+local function add_part(range, tree)
+    local is_base64 = range:string():match("^[%w+/]+=?=?$") and range:len() % 4 == 0
+    local content = is_base64 and range:bytes():base64_decode()
+    if content and content:len() > 0 then
+        tree:add(fields.part, range, content:tvb("Part of a letter")():string(ENC_UTF_8))
+    end
+end
+
 -- One line without its end.
 local function dissect_line(range, pinfo, tree, is_from_server)
     local text = range:string(ENC_UTF_8)
@@ -121,6 +131,8 @@ local function dissect_line(range, pinfo, tree, is_from_server)
         local arguments = item:add(fields.arguments, rest, rest:string(ENC_UTF_8))
         if verb == "ERR" then
             add_error(rest, arguments)
+        elseif verb == "PART" then
+            add_part(rest, arguments)
         else
             local taken = add_position(rest, arguments)
             if taken < rest:len() then

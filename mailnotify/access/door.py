@@ -78,11 +78,25 @@ class Door(Struct, frozen=True, kw_only=True):
             return None
         if self.plain is PlainFor.LOOPBACK:
             return LOCAL
+        return LOCAL if self._is_ours(caller) else None
+
+    def may_send(self, caller: Caller, badge: Badge) -> bool:
+        """Whether letters are taken from him.
+
+        From a token that has the right; and from users of this mailnotify, but not from
+        all who may read because every user of this machine may.
+        """
+        return badge.may_send or (not badge.token_id and self._is_ours(caller))
+
+    def _is_ours(self, caller: Caller) -> bool:
+        """Whether a user of this mailnotify is at the other end, on this machine."""
+        if not is_local(caller):
+            return False
         theirs, ours = caller.transport.getPeer(), caller.transport.getHost()
         if not (isinstance(theirs, _INET) and isinstance(ours, _INET) and self.owner_of):
-            return None
+            return False
         uid = self.owner_of((theirs.host, theirs.port), (ours.host, ours.port))
-        return LOCAL if uid is not None and uid in self.users else None
+        return uid is not None and uid in self.users
 
     def mechanisms(self, caller: Caller) -> tuple[str, ...]:
         """How this caller may prove who he is, now."""

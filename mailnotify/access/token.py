@@ -63,7 +63,7 @@ class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
         expires: from then on it is worth nothing; None for never.
         hash: of the secret; None for a certificate.
         certificate: the SHA-256 fingerprint of a client certificate, lower case hex.
-        accounts, mailboxes, kinds, is_read_only: as in `Badge`.
+        accounts, mailboxes, kinds, is_read_only, may_send: as in `Badge`.
     """
 
     id: str
@@ -76,6 +76,7 @@ class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mailboxes: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     is_read_only: bool = False
+    may_send: bool = False
 
     def is_valid(self, now: datetime) -> bool:
         """Whether it has not expired."""
@@ -90,6 +91,7 @@ class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
             mailboxes=self.mailboxes,
             kinds=self.kinds,
             is_read_only=self.is_read_only,
+            may_send=self.may_send,
         )
 
 

@@ -36,7 +36,7 @@ _MOST_PEM_BYTES: Final = 1_000_000
 class AddOptions(usage.Options):
     """What a new token may do."""
 
-    synopsis = "NAME [--accounts A,B] [--mailboxes A,B] [--kinds A,B] [--read-only] …"
+    synopsis = "NAME [--accounts A,B] [--mailboxes A,B] [--kinds A,B] [--read-only] [--send] …"
     optParameters = [
         ["accounts", "a", "", "Only these accounts, with commas between them; default all."],
         ["mailboxes", "m", "", "Only these mailboxes."],
@@ -44,7 +44,10 @@ class AddOptions(usage.Options):
         ["expires", "e", None, "After 12h, 90d or 8w, or at a time such as 2027-01-31T08:00:00Z."],
         ["certificate", None, None, "A client's certificate (PEM), in place of a secret."],
     ]
-    optFlags = [["read-only", "r", "It may not keep a position on the server."]]
+    optFlags = [
+        ["read-only", "r", "It may not keep a position on the server."],
+        ["send", None, "It may send letters from those accounts."],
+    ]
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Let the name stand before its options, as people write it."""
@@ -64,6 +67,8 @@ class AddOptions(usage.Options):
 
     def postOptions(self) -> None:
         """Read the values."""
+        if self["read-only"] and self["send"]:
+            raise usage.UsageError("found --read-only and --send, expected one of them")
         self["until"] = _expiry(self["expires"], datetime.now(UTC))
         self["fingerprint"] = _fingerprint(self["certificate"]) if self["certificate"] else ""
 
@@ -121,6 +126,7 @@ def add(tokens: TokenFile, options: usage.Options, out: TextIO) -> int:
         mailboxes=_words(options["mailboxes"]),
         kinds=_words(options["kinds"]),
         is_read_only=bool(options["read-only"]),
+        may_send=bool(options["send"]),
     )
     with tokens.changing() as known:
         if any(each.name == token.name for each in known):
@@ -172,7 +178,7 @@ def _line(token: Token, now: datetime) -> str:
         for word in ("accounts", "mailboxes", "kinds")
         if getattr(token, word)
     ]
-    parts += ["read-only"] * token.is_read_only
+    parts += ["read-only"] * token.is_read_only + ["may send"] * token.may_send
     return "  ".join(parts)
 
 

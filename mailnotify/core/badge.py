@@ -23,6 +23,8 @@ class Badge(Struct, frozen=True, kw_only=True):
         mailboxes: names as in the configuration.
         kinds: of events, such as ``mail``.
         is_read_only: nothing may be changed on the server, not even a reader's position.
+        may_send: letters may be queued for those accounts. Who is recognised by the
+            machine has this from the door, for each letter anew.
     """
 
     name: str = ""
@@ -31,6 +33,7 @@ class Badge(Struct, frozen=True, kw_only=True):
     mailboxes: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     is_read_only: bool = False
+    may_send: bool = False
 
     def narrow(self, asked: Subscribe) -> Subscribe | None:
         """What of it may be shown; None if that is nothing."""

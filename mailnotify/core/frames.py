@@ -38,6 +38,9 @@ class Code(enum.StrEnum):
     AUTH = "AUTH"
     DENIED = "DENIED"
     READER = "READER"
+    LETTER = "LETTER"
+    SIZE = "SIZE"
+    OUTBOX = "OUTBOX"
 
 
 class Farewell(enum.StrEnum):
@@ -187,6 +190,34 @@ class Ack(Struct, frozen=True, kw_only=True):
     position: Position
 
 
+class Send(Struct, frozen=True, kw_only=True):
+    """``SEND {json}``: queue a letter, whose bytes follow in frames `Part`.
+
+    Attributes:
+        size: of the letter, header and body, in bytes.
+        to: the recipients of the envelope.
+        sender: ``from`` in JSON: an identity of the account; its own sender if empty.
+        account: which one sends; the one with that identity if empty.
+        key: a name of the client's: with the same key it is the same letter. Empty for none.
+    """
+
+    size: int
+    to: tuple[str, ...]
+    sender: str = ""
+    account: str = ""
+    key: str = ""
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """``PART base64``: the next bytes of the letter that `Send` began.
+
+    Attributes:
+        text: base64 (RFC 4648 §4), unread: only with its letter can it be refused.
+    """
+
+    text: str
+
+
 class Welcome(Struct, frozen=True, kw_only=True, tag_field="to", tag="HELLO"):
     """``OK {json}`` to `Hello`: from now on the connection is structured.
 
@@ -240,6 +271,18 @@ class Subscribed(Struct, frozen=True, kw_only=True):
 
     position: Position
     is_new: bool = False
+
+
+class Queued(Struct, frozen=True, kw_only=True, tag_field="to", tag="SEND"):
+    """``OK {json}`` to `Send`, after its last `Part`: the letter is durable in the outbox.
+
+    Attributes:
+        letter: its number, as ``mailnotify outbox`` and ``sent-failed`` name it.
+        message_id: with its brackets.
+    """
+
+    letter: int
+    message_id: str = ""
 
 
 class Gap(Struct, frozen=True, kw_only=True):
@@ -305,12 +348,13 @@ class Plain(Struct, frozen=True, kw_only=True):
     subject: str
 
 
-ClientFrame = Hello | StartTls | Auth | Subscribe | Ack | Ping | Pong | Quit
+ClientFrame = Hello | StartTls | Auth | Subscribe | Ack | Send | Part | Ping | Pong | Quit
 ServerFrame = (
     Welcome
     | Secured
     | Admitted
     | Subscribed
+    | Queued
     | Gap
     | Announce
     | Unreadable

@@ -33,12 +33,15 @@ from mailnotify.core.frames import (
     Hello,
     Live,
     Mechanism,
+    Part,
     Ping,
     Plain,
     Pong,
+    Queued,
     Quit,
     Refused,
     Secured,
+    Send,
     ServerFrame,
     StartTls,
     Subscribe,
@@ -52,6 +55,9 @@ from mailnotify.errors import WireError
 
 _WORD_BYTES: Final = 200
 """A token or a reason is shown to people and logged, and has no need to be longer."""
+
+KEY_CHARACTERS: Final = 200
+"""The longest key of a letter."""
 
 # --- the JSON objects of frames whose values are not JSON's own -------------------------
 
@@ -69,6 +75,14 @@ class _SubscribeBody(Struct, omit_defaults=True):
 class _SubscribedBody(Struct, tag_field="to", tag="SUBSCRIBE", omit_defaults=True):
     position: str
     new: bool = False
+
+
+class _SendBody(Struct, rename={"sender": "from"}, omit_defaults=True):
+    size: Annotated[int, Meta(ge=1, le=2**53)]
+    to: Annotated[tuple[str, ...], Meta(min_length=1)]
+    sender: str = ""
+    account: str = ""
+    key: Annotated[str, Meta(max_length=KEY_CHARACTERS)] = ""
 
 
 class _GapBody(Struct, rename={"since": "from"}):
@@ -136,13 +150,22 @@ def _read_ack(rest: str) -> Ack:
     return Ack(position=parse_position(rest))
 
 
+def _read_send(rest: str) -> Send:
+    body = _json(rest, _SendBody)
+    return Send(size=body.size, to=body.to, sender=body.sender, account=body.account, key=body.key)
+
+
+def _read_part(rest: str) -> Part:
+    return Part(text=rest)
+
+
 def _read_starttls(_rest: str) -> StartTls:
     return StartTls()
 
 
-def _read_ok(rest: str) -> Welcome | Secured | Admitted | Subscribed:
-    body: Welcome | Secured | Admitted | _SubscribedBody = msgspec.json.decode(
-        rest, type=Welcome | Secured | Admitted | _SubscribedBody
+def _read_ok(rest: str) -> Welcome | Secured | Admitted | Subscribed | Queued:
+    body: Welcome | Secured | Admitted | _SubscribedBody | Queued = msgspec.json.decode(
+        rest, type=Welcome | Secured | Admitted | _SubscribedBody | Queued
     )
     if isinstance(body, _SubscribedBody):
         return Subscribed(position=parse_position(body.position), is_new=body.new)
@@ -206,6 +229,8 @@ FROM_CLIENT: Final[Mapping[str, Callable[[str], ClientFrame]]] = {
     "AUTH": _read_auth,
     "SUBSCRIBE": _read_subscribe,
     "ACK": _read_ack,
+    "SEND": _read_send,
+    "PART": _read_part,
     "PING": _read_ping,
     "PONG": _read_pong,
     "QUIT": _read_quit,
@@ -268,6 +293,13 @@ def _write_subscribe(frame: Subscribe) -> bytes:
     return b"SUBSCRIBE " + _encode_json(body)
 
 
+def _write_send(frame: Send) -> bytes:
+    body = _SendBody(
+        size=frame.size, to=frame.to, sender=frame.sender, account=frame.account, key=frame.key
+    )
+    return b"SEND " + _encode_json(body)
+
+
 def _write_subscribed(frame: Subscribed) -> bytes:
     return b"OK " + _encode_json(_SubscribedBody(str(frame.position), frame.is_new))
 
@@ -290,6 +322,8 @@ _WRITERS: Final[Mapping[type, Callable[[Any], bytes]]] = {
     Auth: lambda frame: f"AUTH {frame.mechanism} {frame.credential}".rstrip().encode(),
     Subscribe: _write_subscribe,
     Ack: lambda frame: f"ACK {frame.position}".encode(),
+    Send: _write_send,
+    Part: lambda frame: f"PART {frame.text}".encode(),
     Ping: lambda frame: f"PING {frame.token}".rstrip().encode(),
     Pong: lambda frame: f"PONG {frame.token}".rstrip().encode(),
     Quit: lambda _: b"QUIT",
@@ -297,6 +331,7 @@ _WRITERS: Final[Mapping[type, Callable[[Any], bytes]]] = {
     Secured: lambda frame: b"OK " + _encode_json(frame),
     Admitted: lambda frame: b"OK " + _encode_json(frame),
     Subscribed: _write_subscribed,
+    Queued: lambda frame: b"OK " + _encode_json(frame),
     Gap: _write_gap,
     Announce: _write_event,
     Live: lambda frame: f"LIVE {frame.position}".encode(),

@@ -30,12 +30,15 @@ from mailnotify.core.frames import (
     Gap,
     Hello,
     Live,
+    Part,
     Ping,
     Plain,
     Pong,
+    Queued,
     Quit,
     Refused,
     Secured,
+    Send,
     ServerFrame,
     StartTls,
     Subscribe,
@@ -63,16 +66,21 @@ class Stage(enum.Enum):
 
 _OPEN: Final = frozenset({Stage.PLAIN, Stage.GREETED, Stage.SUBSCRIBED})
 
+_STRUCTURED: Final = frozenset({Stage.GREETED, Stage.SUBSCRIBED})
+
 _ALLOWED: Final[Mapping[type, frozenset[Stage]]] = {
     Hello: frozenset({Stage.PLAIN}),
     StartTls: frozenset({Stage.PLAIN, Stage.GREETED}),
     Auth: frozenset({Stage.PLAIN, Stage.GREETED}),
     Subscribe: frozenset({Stage.GREETED}),
     Ack: frozenset({Stage.SUBSCRIBED}),
+    Send: _STRUCTURED,
+    Part: _STRUCTURED,
     Welcome: frozenset({Stage.PLAIN}),
     Secured: frozenset({Stage.PLAIN, Stage.GREETED}),
     Admitted: frozenset({Stage.PLAIN, Stage.GREETED}),
     Subscribed: frozenset({Stage.GREETED}),
+    Queued: _STRUCTURED,
     Gap: frozenset({Stage.SUBSCRIBED}),
     Announce: frozenset({Stage.SUBSCRIBED}),
     Unreadable: frozenset({Stage.SUBSCRIBED}),
@@ -133,7 +141,7 @@ class _Lines:
         return line.removesuffix(b"\r")
 
 
-Question = Hello | StartTls | Auth | Subscribe | Ack
+Question = Hello | StartTls | Auth | Subscribe | Ack | Send | Part
 """What a server has to answer with knowledge that a peer does not have."""
 
 

@@ -226,8 +226,13 @@ class NotifyProtocol(Protocol):
             self.pull()
 
     def _note(self, *, has_progressed: bool) -> None:
-        now, is_stranger = self._house.clock.seconds(), self._subscriber.is_stranger
-        self._vigil.heard(self._peer, now, has_progressed=has_progressed, is_stranger=is_stranger)
+        self._vigil.heard(
+            self._peer,
+            self._house.clock.seconds(),
+            has_progressed=has_progressed,
+            is_owing=self._subscriber.is_owing,
+            is_unfinished=self._subscriber.is_unfinished,
+        )
 
     def _secure(self) -> None:
         """Begin TLS, and carry nothing of the dialogue so far into it."""

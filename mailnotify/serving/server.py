@@ -36,6 +36,7 @@ from mailnotify.interfaces import IPokable
 from mailnotify.serving.connection import NotifyProtocol
 from mailnotify.serving.crowd import Crowd
 from mailnotify.serving.readers import Readers
+from mailnotify.serving.submission import Post
 from mailnotify.serving.tally import Tally
 from mailnotify.serving.vigil import CLOSE_SECONDS
 
@@ -73,6 +74,7 @@ class NotifyFactory(Factory):
         node: the name of this service, told to structured subscribers.
         door: who is let in, and for what.
         readers: keeps the positions of named readers; None if none are kept.
+        post: takes letters; None if no mail is sent.
     """
 
     noisy = False
@@ -87,8 +89,10 @@ class NotifyFactory(Factory):
         *,
         door: Door = OPEN,
         readers: Readers | None = None,
+        post: Post | None = None,
     ) -> None:
         self.door = door
+        self.post = post
         self.readers = readers
         self.strangers = Strangers(limits)
         self.hub = hub

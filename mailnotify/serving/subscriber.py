@@ -32,9 +32,11 @@ from mailnotify.core.frames import (
     Farewell,
     Hello,
     Live,
+    Part,
     Ping,
     Refused,
     Secured,
+    Send,
     Since,
     StartTls,
     Subscribe,
@@ -47,6 +49,7 @@ from mailnotify.hub import Hub, Page, Reader
 from mailnotify.serving.admission import Admission, Visitor
 from mailnotify.serving.crowd import PAGE_BYTES, PAGE_ENTRIES, Place, SomePlain, Wish, lines_of
 from mailnotify.serving.readers import Claim, Readers
+from mailnotify.serving.submission import NO_RIGHT, Post, Submission
 
 
 class Feed(Protocol):
@@ -177,6 +180,7 @@ class House(Protocol):
     node: str
     door: Door
     readers: Readers | None
+    post: Post | None
 
     def admitted(self, caller: Any) -> None:
         """This connection is no stranger any more."""
@@ -204,7 +208,10 @@ class Subscriber:
             but not what he wants.
     """
 
-    __slots__ = ("_admission", "_badge", "_claim", "_house", "_line", "feed", "peer")
+    __slots__ = (
+        *("_admission", "_badge", "_claim", "_house", "_line", "_submission"),
+        *("feed", "peer"),
+    )
 
     _log = Logger()
 
@@ -214,6 +221,7 @@ class Subscriber:
         self._badge: Badge | None = None
         self._admission: Admission | None = None
         self._claim: Claim | None = None
+        self._submission: Submission | None = None
         self.feed: Feed | None = None
         self.peer = ServerPeer(house.limits.line_bytes)
 
@@ -221,6 +229,17 @@ class Subscriber:
     def is_stranger(self) -> bool:
         """Whether he has not been let in."""
         return self._badge is None
+
+    @property
+    def is_owing(self) -> bool:
+        """Whether he has to say something soon: who he is, or what he is here for."""
+        is_sending = self._submission is not None and self._submission.has_begun
+        return self.is_stranger or (self.peer.stage is Stage.GREETED and not is_sending)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether he has begun a letter that is not all there."""
+        return self._submission is not None and self._submission.is_unfinished
 
     def arrive(self) -> None:
         """The connection stands: look whether the machine vouches for him."""
@@ -232,6 +251,8 @@ class Subscriber:
         """The connection is gone, or nothing of the dialogue counts any more."""
         if self._admission is not None:
             self._admission.cancel()
+        if self._submission is not None:
+            self._submission.cancel()
         if self._claim is not None and self._house.readers is not None:
             self._house.readers.release(self._claim)
         if self._house.door.keeper is not None:
@@ -383,6 +404,25 @@ class Subscriber:
         else:
             readers.acknowledge(self._claim, ack.position.seq)
 
+    # --- what he sends ----------------------------------------------------------------
+
+    def _begin_letter(self, asked: Send) -> None:
+        submission = self._sending()
+        if self._badge is None:
+            submission.refuse(SAY_AUTH)
+        elif not self._house.door.may_send(self._line, self._badge):
+            submission.refuse(NO_RIGHT)
+        else:
+            submission.begin(asked, self._badge)
+
+    def _take_part(self, part: Part) -> None:
+        self._sending().take(part)
+
+    def _sending(self) -> Submission:
+        if self._submission is None:
+            self._submission = Submission(self._house.post, self._line, self.peer)
+        return self._submission
+
 
 SAY_AUTH: Final = Refused(code=Code.AUTH, reason="who are you? Say AUTH first")
 
@@ -395,4 +435,6 @@ _ANSWERS: Final[Mapping[type, Callable[[Subscriber, Any], None]]] = {
     Auth: Subscriber._authenticate,
     Subscribe: Subscriber._subscribe,
     Ack: Subscriber._acknowledge,
+    Send: Subscriber._begin_letter,
+    Part: Subscriber._take_part,
 }

@@ -41,19 +41,27 @@ class Vigil:
         self._until: dict[Lapse, float] = {}
 
     def heard(
-        self, peer: ServerPeer, now: float, *, has_progressed: bool, is_stranger: bool = False
+        self,
+        peer: ServerPeer,
+        now: float,
+        *,
+        has_progressed: bool,
+        is_owing: bool,
+        is_unfinished: bool = False,
     ) -> None:
         """Bytes came, or were taken; `has_progressed` if a step of the dialogue was done.
 
-        A stranger (`is_stranger`) has one step to do, whatever he says meanwhile: to be let in.
+        Args:
+            is_owing: he has one step to do, whatever he says meanwhile: a stranger, to be let
+                in; who has said HELLO, to say what he wants.
+            is_unfinished: he has begun what takes more lines.
         """
         if peer.stage is not Stage.PLAIN:
             self._until[Lapse.PING] = now + self._limits.ping_seconds
             self._until[Lapse.SILENCE] = now + 2 * self._limits.ping_seconds
-        is_owing = is_stranger or peer.stage is Stage.GREETED
         if has_progressed and not is_owing:
             self._until.pop(Lapse.STEP, None)
-        if peer.has_input or is_owing:
+        if peer.has_input or is_owing or is_unfinished:
             self._until.setdefault(Lapse.STEP, now + self._limits.step_seconds)
 
     def held(self, peer: ServerPeer, now: float) -> None:

@@ -21,6 +21,7 @@ from mailnotify.config.load import find, load
 from mailnotify.config.outbox import Outbox
 from mailnotify.config.schema import Account, Config, Submission
 from mailnotify.core.events import NewMail
+from mailnotify.core.message import Address
 from mailnotify.errors import ConfigInvalid, LetterInvalid, Problem
 from mailnotify.journal.visit import find_mail
 from mailnotify.smtp.addresses import parse_address
@@ -84,7 +85,7 @@ def identity(submission: Submission, wanted: str | None) -> str:
     """The sender that somebody means: an identity by its address alone, or a new one."""
     if not wanted:
         return submission.sender
-    for each in _identities(submission):
+    for each in _written(submission):
         if parse_address("sender", each).address == wanted.strip():
             return each
     return wanted
@@ -93,14 +94,21 @@ def identity(submission: Submission, wanted: str | None) -> str:
 def account_with(config: Config, sender: str) -> str | None:
     """The account that has this address as an identity; None if none has."""
     for account in config.accounts:
-        if account.submission is not None:
-            known = {parse_address("sender", e).address for e in _identities(account.submission)}
-            if sender in known:
-                return account.name
+        if account.submission is not None and sender in identities(account.submission):
+            return account.name
     return None
 
 
-def _identities(submission: Submission) -> tuple[str, ...]:
+def identities(submission: Submission) -> dict[str, Address]:
+    """Whom the account sends for, by address; its usual sender first."""
+    found: dict[str, Address] = {}
+    for each in _written(submission):
+        parsed = parse_address("sender", each)
+        found.setdefault(parsed.address, parsed)
+    return found
+
+
+def _written(submission: Submission) -> tuple[str, ...]:
     return (submission.sender, *submission.identities)
 
 

@@ -39,6 +39,7 @@ from mailnotify.hub import Hub
 from mailnotify.interfaces import IJournal
 from mailnotify.serving.readers import Readers
 from mailnotify.serving.server import NotifyFactory, SecurePort
+from mailnotify.serving.submission import Post
 from mailnotify.taps.open_files import room_for
 from mailnotify.taps.threads import defer_to_daemon
 
@@ -72,6 +73,7 @@ class Listening(MultiService):
         reactor: Any,
         now: Callable[[], datetime],
         key_log: KeyLog | None = None,
+        post: Post | None = None,
     ) -> None:
         super().__init__()
         listen = config.listen
@@ -92,6 +94,7 @@ class Listening(MultiService):
             node=socket.gethostname(),
             door=self._door(listen),
             readers=self._readers,
+            post=post,
         )
         self._add_ports(listen)
         forget = TimerService(_FORGET_SECONDS, self._forget, config.retention.reader_days)

@@ -71,6 +71,7 @@ class Posting(MultiService):
             if each.submission is not None
         }
         self._store: SqliteOutbox | None = None
+        self._outbox: Outbox | None = None
         self._bell: Doorbell | None = None
         self._copying: dict[str, Copying] = {}
 
@@ -82,7 +83,7 @@ class Posting(MultiService):
         """
         folder = Path(self._config.state_dir)
         store = self._store = SqliteOutbox.open(folder / STORE, self._now())
-        outbox = Outbox(
+        outbox = self._outbox = Outbox(
             store,
             [_route(self._config, each) for each in self._config.accounts if each.submission],
             submit=self._submit,
@@ -122,6 +123,11 @@ class Posting(MultiService):
             await ways.close()
         if self._store is not None:
             self._store.close()
+
+    def rung(self) -> None:
+        """There is something new in the outbox."""
+        if self._outbox is not None:
+            self._outbox.rung()
 
     async def _submit(
         self, account: str, envelope: Envelope, message: bytes, message_id: str

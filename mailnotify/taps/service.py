@@ -27,10 +27,12 @@ from mailnotify.errors import MailnotifyError
 from mailnotify.hub import Hub
 from mailnotify.journal.pruning import Pruning
 from mailnotify.journal.sqlite import SqliteJournal
+from mailnotify.taps.accepting import Accepting
 from mailnotify.taps.configured import ConfiguredOptions
 from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.listening import Listening
 from mailnotify.taps.posting import Posting
+from mailnotify.taps.threads import defer_to_daemon
 from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.taps.watching import Watching
 
@@ -77,6 +79,13 @@ class Mailnotify(MultiService):
             now=_now(),
         )
         hub = Hub(journal, _now)
+        posting = Posting(self.config, hub=hub, reactor=self._reactor, now=_now)
+        accepting = Accepting(
+            self.config,
+            rung=posting.rung,
+            in_thread=partial(defer_to_daemon, self._reactor),
+            now=_now,
+        )
         listening = Listening(
             self.config,
             hub=hub,
@@ -84,6 +93,7 @@ class Mailnotify(MultiService):
             reactor=self._reactor,
             now=_now,
             key_log=key_log_of(self.config),
+            post=accepting,
         )
         watching = self._watching = Watching(
             self.config, journal=journal, hub=hub, reactor=self._reactor, now=_now
@@ -92,7 +102,8 @@ class Mailnotify(MultiService):
             listening,
             Pruning(journal, _now, self._reactor),
             watching,
-            Posting(self.config, hub=hub, reactor=self._reactor, now=_now),
+            posting,
+            accepting,
         ]
         for part in parts:
             part.setServiceParent(self)

@@ -53,6 +53,16 @@ class TokenCommandTests(SynchronousTestCase):
         left = token.expires - datetime.now(UTC)
         self.assertLess(abs(left - timedelta(hours=12)), timedelta(minutes=2))
 
+    def test_sending(self) -> None:
+        """The right to send is asked for by name, and shown; it changes something here."""
+        self.run_command("add", "reader")
+        self.assertEqual(self.run_command("add", "cron", "--send", "--accounts", "home")[0], 0)
+        rights = {each.name: (each.may_send, each.accounts) for each in self.file.read()}
+        self.assertEqual(rights, {"reader": (False, ()), "cron": (True, ("home",))})
+        self.assertIn("may send", self.run_command("list")[1].splitlines()[0])
+        code, _, err = self.run_command("add", "x", "--send", "--read-only")
+        self.assertEqual((code, "--read-only and --send" in err), (os.EX_USAGE, True))
+
     def test_every_token_is_another(self) -> None:
         """Two are never alike, in no part."""
         texts = [self.run_command("add", name)[1].strip() for name in ("a", "b")]

@@ -85,6 +85,18 @@ class DissectionTests(SynchronousTestCase):
         self.assertEqual(event["mailnotify.position_tree"]["mailnotify.seq"], "5")
         self.assertIn('"subject":"Hi"', event["mailnotify.json"])
 
+    def test_letter(self) -> None:
+        """SEND shows its JSON, and each PART the text that it stands for."""
+        lines = b'SEND {"size":9,"to":["b@x"]}\r\nPART U3ViamVjdDogTHVuY2g/\r\nPART QUI\r\n'
+        (said,) = self.dissect([(CLIENT, lines)])
+        self.assertEqual(self.verbs(said), ["SEND", "PART", "PART"])
+        send, part, bad = (
+            each.get("mailnotify.arguments_tree", {}) for each in said["mailnotify.line_tree"]
+        )
+        self.assertIn('"size":9', send["mailnotify.json"])
+        self.assertEqual(part["mailnotify.part"], "Subject: Lunch?")
+        self.assertNotIn("mailnotify.part", bad)
+
     def test_plain_line(self) -> None:
         """What `nc` sees has its subject as a field."""
         (layer,) = self.dissect([(SERVER, "New Email Received: Grüße\r\n".encode())])

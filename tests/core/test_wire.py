@@ -24,12 +24,15 @@ from mailnotify.core.frames import (
     Hello,
     Live,
     Mechanism,
+    Part,
     Ping,
     Plain,
     Pong,
+    Queued,
     Quit,
     Refused,
     Secured,
+    Send,
     ServerFrame,
     StartTls,
     Subscribe,
@@ -39,6 +42,7 @@ from mailnotify.core.frames import (
     parse_since,
 )
 from mailnotify.core.lines import FROM_CLIENT, FROM_SERVER, decode, encode
+from mailnotify.core.parts import Count, cut as cut_parts
 from mailnotify.core.wire import ClientPeer, ServerPeer, Stage
 from mailnotify.errors import ProtocolViolated, WireError
 from tests.fakes import NOON, account_state, mail
@@ -80,6 +84,15 @@ client_frames = st.one_of(
     ).filter(lambda auth: auth.credential == auth.credential.rstrip() != ""),
     st.just(Auth(mechanism=Mechanism.EXTERNAL)),
     st.builds(Ack, position=positions),
+    st.builds(
+        Send,
+        size=st.integers(1, 2**53),
+        to=names.filter(bool),
+        sender=words,
+        account=words,
+        key=words,
+    ),
+    st.binary(min_size=1, max_size=90).map(lambda content: next(cut_parts(content))),
     st.builds(Ping, token=words),
     st.builds(Pong, token=words),
     st.just(Quit()),
@@ -88,6 +101,7 @@ server_frames = st.one_of(
     st.just(WELCOME),
     st.builds(Subscribed, position=positions, is_new=st.booleans()),
     st.just(Secured()),
+    st.builds(Queued, letter=st.integers(1, 10**17), message_id=words),
     st.builds(
         Admitted,
         name=words,
@@ -258,6 +272,34 @@ class FrameTests(SynchronousTestCase):
         self.assertEqual(frame, Refused(code="B[2J", reason="oh no"))
         hello = decode(b'HELLO 1 {"client":"a\\u001b[2J\\n"}', FROM_CLIENT)
         self.assertEqual(hello, Hello(client="a[2J"))
+
+
+class PartsTests(SynchronousTestCase):
+    """A letter in lines."""
+
+    @given(st.binary(max_size=5000), st.integers(512, 65536))
+    def test_cut(self, letter: bytes, line_bytes: int) -> None:
+        """The parts fit into lines, and together are the letter."""
+        count = Count(len(letter))
+        found = b""
+        for part in cut_parts(letter, line_bytes):
+            self.assertLessEqual(len(encode(part)), line_bytes)
+            found += count.take(part)
+        self.assertEqual((found, count.missing_bytes), (letter, 0))
+
+    @given(st.text(max_size=20), st.integers(1, 9))
+    def test_garbage(self, text: str, size: int) -> None:
+        """Anything is so many bytes, or a WireError that a person may see."""
+        count = Count(size)
+        try:
+            found = count.take(Part(text=text))
+        except WireError as wrong:
+            self.assertIn(wrong.code, (Code.SYNTAX, Code.SIZE))
+            self.assertTrue(wrong.reason.isprintable())
+            self.assertEqual(count.missing_bytes, size)
+        else:
+            self.assertEqual(count.missing_bytes, size - len(found))
+            self.assertTrue(0 < len(found) <= size)
 
 
 class ServerPeerTests(SynchronousTestCase):

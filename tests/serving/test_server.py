@@ -40,6 +40,7 @@ from mailnotify.interfaces import IPokable
 from mailnotify.serving.connection import NotifyProtocol
 from mailnotify.serving.readers import Readers
 from mailnotify.serving.server import NotifyFactory
+from mailnotify.serving.submission import Post
 from tests.fakes import NOON, MemoryJournal, SteppingNow, account_state, mail
 
 LIMITS = Limits(step_seconds=30, ping_seconds=60, stalled_seconds=60)
@@ -103,9 +104,16 @@ class TurningClock(Clock):
 class Rig:
     """A factory in memory and everything below it."""
 
-    def __init__(self, limits: Limits = LIMITS, tail_size: int = 1000, door: Door = OPEN) -> None:
+    def __init__(
+        self,
+        limits: Limits = LIMITS,
+        tail_size: int = 1000,
+        door: Door = OPEN,
+        post: Post | None = None,
+    ) -> None:
         self.clock = TurningClock()
         self.door = door
+        self.post = post
         self.journal = MemoryJournal()
         self.now = SteppingNow()
         self._limits = limits
@@ -123,6 +131,7 @@ class Rig:
             node="here",
             door=self.door,
             readers=self.readers,
+            post=self.post,
         )
         self.factory.doStart()
 

@@ -78,7 +78,10 @@ class Timing(Struct, frozen=True, kw_only=True):
     poll_seconds: Annotated[
         float,
         Meta(
-            description="How often a mailbox is polled; with IDLE, how often it is checked.",
+            description=(
+                "How often a mailbox is polled; with IDLE, how often it is checked. Each time up "
+                "to a fifth sooner, by chance."
+            ),
             ge=0.05,
             le=86400,
         ),

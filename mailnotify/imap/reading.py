@@ -110,10 +110,7 @@ class Reading:
         return bool(self._waiting)
 
     async def compare(self) -> bool:
-        """Whether the server has more than it hinted at; each UIDNEXT is a reason once.
-
-        A UIDNEXT that no fetch reaches is that of a message that is gone already.
-        """
+        """Whether the server has more than it hinted at, in all mailboxes."""
         self._hinted.clear()
         if names := self._names():
             statuses = await self.session.survey(names)
@@ -121,6 +118,18 @@ class Reading:
             self._note(statuses)
             if self._is_notified:
                 self._unhinted.update(set(self._waiting) - before - self._hinted)
+        return await self._compare_home()
+
+    async def compare_home(self) -> bool:
+        """Whether the open mailbox has more than the server hinted at."""
+        self._hinted.clear()
+        return await self._compare_home()
+
+    async def _compare_home(self) -> bool:
+        """Compare with its STATUS; each UIDNEXT is a reason once.
+
+        A UIDNEXT that no fetch reaches is that of a message that is gone already.
+        """
         status = await self.session.status()
         if status is not None:
             known, self._compared_uidnext = self._compared_uidnext, status.uidnext

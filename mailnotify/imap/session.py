@@ -341,6 +341,8 @@ class Session:
         )
 
     def _check_burst(self, tagged: Tagged, command: Command) -> Tagged:
+        if command.name == "STATUS":  # of the open mailbox, which many refuse; IDLE will tell
+            return tagged
         if tagged.status is Status.BAD and self._habits.broke_at_burst():
             refusal = self._refusal(command.name, tagged)
             self._client.abort(refusal)

@@ -99,6 +99,7 @@ class _Core:
         timing: Timing,
         backoff: Backoff,
         clock: IReactorTime,
+        jitter: Callable[[], float],
         witness: Witness,
     ) -> None:
         self._name = name
@@ -106,6 +107,7 @@ class _Core:
         self._timing = timing
         self._backoff = backoff
         self._clock = clock
+        self._jitter = jitter
         self._witness = witness
         self._reading: Reading | None = None
         self._step: Deferred[None] | None = None
@@ -161,6 +163,7 @@ class _Core:
             timing=self._timing,
             witness=self._witness,
             clock=self._clock,
+            jitter=self._jitter,
             failed=failed,
             behind=self.machine.changed,
         )
@@ -355,6 +358,7 @@ class Watcher(Service):
         timing: the account's intervals.
         backoff: the delays between attempts, of this watcher alone.
         clock: runs the polling and the pauses.
+        jitter: gives a number in [0, 1), for the intervals of the polls.
         witness: hears how it stands.
     """
 
@@ -366,9 +370,10 @@ class Watcher(Service):
         timing: Timing,
         backoff: Backoff,
         clock: IReactorTime,
+        jitter: Callable[[], float],
         witness: Witness | None = None,
     ) -> None:
-        core = _Core(name, begin, timing, backoff, clock, witness or Witness())
+        core = _Core(name, begin, timing, backoff, clock, jitter, witness or Witness())
         self._machine = core.machine = _machine(core)
 
     def startService(self) -> None:

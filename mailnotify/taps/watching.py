@@ -138,5 +138,6 @@ class Watching(MultiService):
             timing=timing,
             backoff=backoff,
             clock=self._reactor,
+            jitter=random.random,
             witness=seat,
         )

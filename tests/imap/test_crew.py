@@ -119,6 +119,7 @@ class CrewCase(SynchronousTestCase):
             timing=Timing(poll_seconds=60.0),
             backoff=Backoff(first_seconds=1.0, most_seconds=60.0, jitter=lambda: 0.999),
             clock=self.clock,
+            jitter=lambda: 0.0,
             witness=seat,
         )
 
@@ -172,7 +173,7 @@ class CrewTests(CrewCase):
         self.start(budget=2)
         self.assertEqual(self.server.homes(), ["INBOX", "Work"])
         self.server.mailboxes["Old"].append(1)
-        self.clock.advance(60)
+        self.advance(60)
         self.assertEqual(self.announced(), [("Old", 1)])
         self.assertEqual(self.server.homes(), ["INBOX", "Work"])
 
@@ -232,8 +233,7 @@ class CrowdedTests(CrewCase):
                 each.append(1)
             for session in self.server.open:
                 session.changed(session.mailbox, None)
-            self.clock.advance(60)
-            self.advance(1)
+            self.advance(61)
             self.assertEqual(len(self.announced()), 4, self.announced())
             self.stop(crew)
 

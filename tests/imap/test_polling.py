@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
+from random import Random
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -12,7 +14,7 @@ from mailnotify.config.schema import Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.errors import DeadlinePassed, LoginDenied, NotConnected
 from mailnotify.imap.place import Place
-from mailnotify.imap.polling import HASTE_SECONDS
+from mailnotify.imap.polling import HASTE_SECONDS, SETTLE_SECONDS, SPREAD, Polling
 from mailnotify.imap.reading import Reading
 from mailnotify.imap.watcher import Watcher
 from mailnotify.imap.witness import Witness
@@ -74,9 +76,20 @@ class PollingCase(SynchronousTestCase):
             timing=Timing(**intervals),
             backoff=Backoff(first_seconds=1.0, most_seconds=60.0, jitter=lambda: 0.999),
             clock=self.clock,
+            jitter=lambda: 0.0,
             witness=self.witness,
         )
         watcher.startService()
+        return watcher
+
+    def watch_settled(self, *outcomes: FakeSession | Exception, **timing: float) -> Watcher:
+        """As `watch`, and the first question is behind us."""
+        watcher = self.watch(*outcomes, **timing)
+        self.clock.advance(SETTLE_SECONDS)
+        for outcome in outcomes:
+            if isinstance(outcome, FakeSession):
+                outcome.calls.clear()
+        self.witness.checks = 0
         return watcher
 
     def announced(self) -> list[int]:
@@ -93,7 +106,7 @@ class SafetyTests(PollingCase):
     def test_in_place_of_a_poll(self) -> None:
         """Every tenth question is a STATUS: it costs nothing more."""
         session = FakeSession([1])
-        self.watch(session)
+        self.watch_settled(session)
         self.clock.pump([60.0] * 20)
         self.assertEqual(self.asked(session), (["poll"] * 9 + ["status"]) * 2)
         self.assertEqual((self.witness.checks, self.witness.misses), (2, []))
@@ -101,14 +114,14 @@ class SafetyTests(PollingCase):
     def test_more_often_than_polls(self) -> None:
         """Its interval holds, though the polls would be rarer."""
         session = FakeSession([1])
-        self.watch(session, poll_seconds=3600.0, safety_seconds=100.0)
+        self.watch_settled(session, poll_seconds=3600.0, safety_seconds=100.0)
         self.clock.pump([10.0] * 30)
         self.assertEqual(self.asked(session), ["status"] * 3)
 
     def test_finds_what_was_not_hinted_at(self) -> None:
         """It is announced at once, counted, and the log says so."""
         session = FakeSession([1])
-        self.watch(session)
+        self.watch_settled(session)
         session.uids += [2, 3]  # an IDLE that tells nothing, and a NOOP that neither does
         self.clock.pump([60.0] * 9)
         self.assertEqual(self.announced(), [])
@@ -208,6 +221,131 @@ class SafetyTests(PollingCase):
         self.assertEqual(second.calls[0], "examine INBOX")
 
 
+class SettleTests(PollingCase):
+    """The first question in an IDLE."""
+
+    def test_a_letter_that_came_before_idle_began(self) -> None:
+        """Of what came between the fetch and the IDLE some servers never tell; we ask, once."""
+        session = FakeSession([1])
+        self.watch(session)
+        session.uids.append(2)
+        self.clock.advance(SETTLE_SECONDS)
+        self.assertEqual((self.announced(), self.witness.misses), ([2], [1]))
+        self.clock.advance(SETTLE_SECONDS)
+        self.clock.advance(50.0)
+        self.assertEqual(self.asked(session), ["status", "status"])
+
+    def test_after_each_letter(self) -> None:
+        """Each fetch begins an IDLE, and each of these is asked about."""
+        session = FakeSession([1])
+        self.watch_settled(session)
+        session.arrive(2)
+        session.uids.append(3)
+        self.assertEqual(self.asked(session), [])
+        self.clock.advance(SETTLE_SECONDS)
+        self.assertEqual((self.announced(), self.asked(session)), ([2, 3], ["status"]))
+
+    def test_a_flood(self) -> None:
+        """Letters that come one upon another do not each bring a question."""
+        session = FakeSession([1])
+        self.watch_settled(session)
+        for uid in range(2, 40):
+            session.arrive(uid)
+            self.clock.advance(SETTLE_SECONDS / 2)
+        self.clock.advance(SETTLE_SECONDS)
+        self.assertEqual(self.asked(session), ["status"])
+
+    def test_without_idle(self) -> None:
+        """Who only polls has no such gap: the polls themselves ask."""
+        session = FakeSession([1])
+        session.capabilities = frozenset({"IMAP4REV1"})
+        self.watch(session)
+        self.clock.pump([1.0] * 120)
+        self.assertEqual(self.asked(session), ["poll", "poll"])
+
+    def test_the_polls_keep_their_beat(self) -> None:
+        """The first question takes nothing of the interval, nor adds to it."""
+        session = FakeSession([1])
+        self.watch(session)
+        self.clock.pump([SETTLE_SECONDS, 58.9])
+        self.assertEqual(self.asked(session), ["status"])
+        self.clock.advance(0.1)
+        self.assertEqual(self.asked(session), ["status", "poll"])
+
+    def test_other_mailboxes(self) -> None:
+        """They are not open, so there is no IDLE that could have begun too late for them."""
+        self.others = ("Lists",)
+        session = FakeSession([1])
+        session.others["Lists"] = [1]
+        self.watch(session)
+        session.calls.clear()
+        self.clock.advance(SETTLE_SECONDS)
+        self.assertEqual(session.calls, ["status"])
+
+
+class JitterTests(SynchronousTestCase):
+    """Many accounts with one interval."""
+
+    def test_they_do_not_beat_in_step(self) -> None:
+        """A thousand that began together are spread over the interval within a few polls."""
+        clock = Clock()
+        asked: list[float] = []
+        chance = Random(1)
+
+        class Nothing:
+            """A session that takes note of its polls."""
+
+            capabilities = frozenset({"IMAP4REV1"})
+
+            async def poll(self) -> None:
+                asked.append(clock.seconds())
+
+        def accept(events: object, move: object) -> None:
+            """Nothing is journalled here."""
+
+        for number in range(1000):
+            place = Place(f"account {number}", "INBOX", MemoryJournal(), accept)
+            polling = Polling(
+                Reading(Nothing(), [place], clock),  # type: ignore[arg-type]
+                timing=Timing(poll_seconds=60.0, safety_seconds=86400.0),
+                witness=Witness(),
+                clock=clock,
+                jitter=chance.random,
+                failed=lambda failure: None,
+                behind=lambda: None,
+            )
+            polling.start()
+            self.addCleanup(polling.stop)
+        clock.pump([1.0] * 600)
+        per_second = Counter(int(at) for at in asked)
+        self.assertLess(max(per_second.values()), 150)
+        self.assertLess(max(per_second[second] for second in range(400, 600)), 50)
+        self.assertGreaterEqual(min(asked), 60.0 * (1 - SPREAD))
+        self.assertLessEqual(len(asked), 1000 * 600 / 60 / (1 - SPREAD))
+
+    def test_never_later_than_configured(self) -> None:
+        """Chance only shortens: what was configured is a bound."""
+        clock = Clock()
+        session = FakeSession([1])
+        place = Place("home", "INBOX", MemoryJournal(), lambda events, move: None)
+        for chance, seconds in ((0.0, 60.0), (0.999999, 48.001)):
+            session.calls.clear()
+            polling = Polling(
+                Reading(session, [place], clock),
+                timing=Timing(poll_seconds=60.0),
+                witness=Witness(),
+                clock=clock,
+                jitter=lambda chance=chance: chance,
+                failed=lambda failure: None,
+                behind=lambda: None,
+            )
+            session.tells_status = False
+            polling.start()
+            clock.pump([SETTLE_SECONDS, seconds - SETTLE_SECONDS])
+            self.assertEqual(session.calls, ["status", "poll"])
+            polling.stop()
+
+
 class ProofTests(PollingCase):
     """What the witness hears."""
 
@@ -255,7 +393,7 @@ class CheckTests(PollingCase):
     def test_listening(self) -> None:
         """The server is asked at once, and the interval begins anew."""
         session = FakeSession([1])
-        watcher = self.watch(session)
+        watcher = self.watch_settled(session)
         self.clock.advance(30.0)
         watcher.check()
         self.assertEqual(self.asked(session), ["poll"])
@@ -342,6 +480,7 @@ class CheckTests(PollingCase):
             timing=Timing(),
             backoff=backoff,
             clock=self.clock,
+            jitter=lambda: 0.0,
         )
         opening.startService()
         opening.check()
@@ -350,7 +489,7 @@ class CheckTests(PollingCase):
     def test_while_a_poll_is_under_way(self) -> None:
         """Its answer still counts, and the check has a question of its own."""
         session = FakeSession([1])
-        watcher = self.watch(session)
+        watcher = self.watch_settled(session)
         gate = session.held["poll"] = Deferred[None]()
         self.clock.advance(60.0)
         watcher.check()

@@ -53,6 +53,7 @@ class WatcherTests(SynchronousTestCase):
             timing=Timing(poll_seconds=60.0, denied_retry_seconds=900.0, **timing),
             backoff=Backoff(first_seconds=1.0, most_seconds=60.0, jitter=lambda: 0.999),
             clock=self.clock,
+            jitter=lambda: 0.0,
         )
         watcher.startService()
         return watcher
@@ -130,7 +131,7 @@ class WatcherTests(SynchronousTestCase):
         first, second = FakeSession([]), FakeSession([1])
         self.watch(connect(first, second))
         first.failures["poll"] = NotConnected(peer="fake", reason="gone")
-        self.clock.advance(60.0)
+        self.clock.pump([1.0, 59.0])
         self.assertTrue(first.is_cut)
         self.clock.advance(1.0)
         self.assertEqual(self.announced(), [1])

@@ -127,6 +127,7 @@ class StrategyCase(TestCase):
                 timing=account.timing,
                 backoff=backoff,
                 clock=reactor,
+                jitter=lambda: 0.0,
                 witness=seat,
             )
 

@@ -23,6 +23,9 @@ from tests.imap.hostile.simulation import LATER, USUAL, Behaviour, letters
 POLLED = 61.0
 """At most one poll later."""
 
+SETTLED = 1.5
+"""The first question in an IDLE."""
+
 SAFETY = 601.0
 """At most one safety STATUS later."""
 
@@ -107,19 +110,32 @@ BEHAVIOURS = (
         name="a letter arrives just before IDLE begins and is not told of",
         seen="cyrus-imapd 3668: updates just before IDLE are told at the next poll",
         faults=(
+            Fault(step="IDLE", act=meanwhile(lambda server: server.slip_in(b"early")), times=1),
+        ),
+        late_seconds=SETTLED,
+        complaint="without a hint",
+    ),
+    Behaviour(
+        name="a letter arrives between a fetch and its IDLE and is not told of",
+        seen="cyrus-imapd 3668; the same after each letter",
+        faults=(
             Fault(
-                step="IDLE",
-                act=meanwhile(
-                    lambda server: (
-                        server.box.letters.update({server.box.uidnext: b"early"}),
-                        setattr(server.box, "uidnext", server.box.uidnext + 1),
-                        server.uids.append(server.box.uidnext - 1),
-                    )
-                ),
+                step="UID FETCH",
+                act=lambda server, honest: server.slip_in(b"between") or honest,  # type: ignore[func-returns-value]
+                skip=1,
                 times=1,
             ),
         ),
-        subjects=("early", "one", "two", "three", "four"),
+        late_seconds=SETTLED,
+        complaint="without a hint",
+    ),
+    Behaviour(
+        name="a letter is not told of and STATUS is refused",
+        seen="RFC 9051 6.3.11: STATUS of the open mailbox is discouraged",
+        faults=(
+            Fault(step="IDLE", act=meanwhile(lambda server: server.slip_in(b"early")), times=1),
+            Fault(step="STATUS", act=say(b"TAG BAD the mailbox is selected\r\n")),
+        ),
         late_seconds=POLLED,
     ),
     Behaviour(

@@ -62,6 +62,8 @@ class Box:
         self.uidnext = 1
         self.letters: dict[int, bytes] = {}
         self.conversations: list[Conversation] = []
+        self.arrived: dict[str, float] = {}
+        """When each letter came that is to be announced, by subject."""
 
     def add(self, *subjects: bytes, uid: int | None = None) -> None:
         """Letters arrive together."""
@@ -216,6 +218,13 @@ class Conversation(Protocol):
             self.uids = sorted([*self.uids, *added])
             said += b"* %d EXISTS\r\n* 0 RECENT\r\n" % len(self.uids)
         return said
+
+    def slip_in(self, subject: bytes) -> None:
+        """A letter arrives, and the server takes it for told."""
+        uid = self.box.uidnext
+        self.box.letters[uid], self.box.uidnext = subject, uid + 1
+        self.box.arrived[subject.decode()] = self.clock.seconds()
+        self.uids.append(uid)
 
     # -- the commands
 

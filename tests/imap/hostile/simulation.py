@@ -149,7 +149,7 @@ class World:
         self.network = Network(self.clock, self._accept)
         self.journal = MemoryJournal()
         self.journalled: list[tuple[str, float]] = []
-        self.arrived: dict[str, float] = {}
+        self.arrived = self.box.arrived
         self.logins = self.leaks = 0
         self.slowest_seconds = 0.0
         self._turns = 0
@@ -214,7 +214,13 @@ class World:
                 jitter=_jitter,
             )
             return Watcher(
-                seat, seat.begin, timing=timing, backoff=backoff, clock=self.clock, witness=seat
+                seat,
+                seat.begin,
+                timing=timing,
+                backoff=backoff,
+                clock=self.clock,
+                jitter=_jitter,
+                witness=seat,
             )
 
         place = Place("home", self.box.name, self.journal, self._accept_events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
@@ -19,13 +20,17 @@ from mailnotify.imap.responses import (
     Status,
     StatusResponse,
     Tagged,
+    Value,
 )
+from mailnotify.imap.tokens import words
 from mailnotify.imap.view import MailboxView
 
 EXAMINE = "EXAMINE"
 
 _MOST_MODSEQ = 2**63 - 1
 """RFC 7162 §7; more than that no journal could keep."""
+
+_OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
 
 Run = Callable[[Command], Deferred[Tagged]]
 
@@ -65,6 +70,7 @@ async def examine(
         uidnext=told.uidnext or 1,
         exists=told.exists,
         modseq=told.modseq,
+        mailbox_id=told.mailbox_id,
     )
     return status, MailboxView(told.exists, told.uidnext if has_said_all else 0)
 
@@ -76,6 +82,7 @@ class _Told:
         self.exists = 0
         self.uidvalidity = 0
         self.modseq = 0
+        self.mailbox_id = ""
         self._uidnext = 0
         self._changes = 0
 
@@ -101,6 +108,8 @@ class _Told:
             self._changes += 1
         elif isinstance(response, StatusResponse) and response.code is not None:
             self._note(response.code.name, response.code.number or 0)
+            if response.code.name == "MAILBOXID":
+                self.mailbox_id = _object_id(response.code.arguments)
         elif isinstance(response, MailboxItems):
             for item, number in response.items.items():
                 self._note(item, number)
@@ -114,3 +123,9 @@ class _Told:
             self.uidvalidity = number
         elif item == "HIGHESTMODSEQ" and number <= _MOST_MODSEQ:
             self.modseq = number
+
+
+def _object_id(arguments: tuple[Value, ...]) -> str:
+    """The id in ``[MAILBOXID (id)]``; empty if it is none (RFC 8474 §7)."""
+    (found,) = words(arguments[0])[:1] or ("",) if arguments else ("",)
+    return found if _OBJECT_ID.fullmatch(found) else ""

@@ -44,9 +44,9 @@ def read_list(parts: Framed) -> ListItem:
     if found is not None:
         attributes = tuple(part.decode("utf-8", "replace") for part in found[1].split())
         delimiter = _delimiter(found[2])
-        name = _list_name((parts[0][found.end() :], *parts[1:]))
+        name, extended = _list_name((parts[0][found.end() :], *parts[1:]))
     else:  # one of them is a literal
-        first, second, third = (*tree(parts), (), (), ())[:3]
+        first, second, third, extended = (*tree(parts), (), (), (), ())[:4]
         attributes = words(first)
         delimiter = None if second is None else word(second)
         name = raw(third)
@@ -56,6 +56,7 @@ def read_list(parts: Framed) -> ListItem:
         delimiter=delimiter or None,
         name=mailbox_names.decode(name),
         raw=name,
+        old_name=_old_name(extended),
     )
 
 
@@ -67,19 +68,30 @@ def _delimiter(token: bytes) -> str | None:
     return inner[-1:].decode("ascii", "replace")
 
 
-def _list_name(parts: Framed) -> bytes:
-    """The name of a mailbox at the end of a response.
+def _list_name(parts: Framed) -> tuple[bytes, Value]:
+    """The name of a mailbox, and what is said of it behind that (RFC 5258 §3.5).
 
     Domino does not quote names with blanks, so an atom goes on to the end, or to
-    the extended data of RFC 5258 §3.5, which begins with a quoted word.
+    the extended data, which begins with a quoted word.
     """
     text = parts[0]
     if len(parts) > 1 or text.startswith(b'"'):
-        return raw(tree(parts)[0])
-    name = text.partition(b' ("')[0].rstrip()
-    if not name:
+        name, extended = (*tree(parts), (), ())[:2]
+        return raw(name), extended
+    atom, quote, rest = text.partition(b' ("')
+    if not atom.rstrip():
         raise Malformed("no name")
-    return name
+    return atom.rstrip(), tree((quote + rest,))[0] if quote else ()
+
+
+def _old_name(extended: Value) -> str | None:
+    """``("OLDNAME" ("name"))`` among extended data of other kinds (RFC 5465 §9)."""
+    items = extended if isinstance(extended, tuple) else ()
+    for label, value in zip(items[::2], items[1::2], strict=False):
+        if isinstance(label, str | bytes) and word(label).upper() == "OLDNAME":
+            first = value[0] if isinstance(value, tuple) and value else value
+            return mailbox_names.decode(raw(first)) if isinstance(first, str | bytes) else None
+    return None
 
 
 def read_status_items(parts: Framed) -> MailboxItems:

@@ -223,12 +223,14 @@ class ListItem(Struct, frozen=True, kw_only=True):
         delimiter: None in a flat namespace.
         name: decoded, for people and configuration.
         raw: the name as the server wrote it, for its next command.
+        old_name: what it was called until now (RFC 5465 §5.4), decoded; None if not said.
     """
 
     attributes: frozenset[str]
     delimiter: str | None
     name: str
     raw: bytes
+    old_name: str | None = None
 
 
 class MailboxItems(Struct, frozen=True, kw_only=True):

@@ -9,8 +9,9 @@ by its UIDs once it is open.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 
+from mailnotify.core.patterns import UNOPENABLE
 from mailnotify.core.sync import MailboxStatus
 from mailnotify.imap.answers import HEADER_FIELDS
 from mailnotify.imap.commands import Command
@@ -21,6 +22,7 @@ ITEMS = b"(MESSAGES UIDNEXT UIDVALIDITY)"
 
 _HERE = b"(SELECTED (MessageNew %b MessageExpunge FlagChange))"
 _THERE = b"(MessageNew MessageExpunge)"
+_THERE_AND_NAMES = b"(MessageNew MessageExpunge MailboxName)"
 
 _MOST_NAMES_BYTES = 6000
 """Of one LIST: its line stays below the 8192 bytes that every server takes (RFC 7162 §4)."""
@@ -40,27 +42,49 @@ class Survey:
 
     def commands(self, capabilities: Set[str]) -> list[Command]:
         """What to send, in one write if that is allowed."""
-        names = [quoted(name) for name in map(_encoded, self._names.values()) if name is not None]
-        if not {"LIST-STATUS", "LIST-EXTENDED"} <= capabilities:
-            return [Command("STATUS", name + b" " + ITEMS, collect=self) for name in names]
+        names = _quoted(self._names.values())
+        together: list[bytes] = []
+        if {"LIST-STATUS", "LIST-EXTENDED"} <= capabilities:
+            # To LIST a name with a wildcard is a pattern.
+            together = [name for name in names if b"*" not in name and b"%" not in name]
+            names = [name for name in names if b"*" in name or b"%" in name]
         question = b'"" (%b) RETURN (STATUS ' + ITEMS + b")"
-        return [Command("LIST", question % line, collect=self) for line in _lines(names)]
+        return [
+            *(Command("LIST", question % line, collect=self) for line in joined_lines(together)),
+            *(Command("STATUS", name + b" " + ITEMS, collect=self) for name in names),
+        ]
 
-    def notify(self, items: bytes = HEADER_FIELDS) -> Command:
+    def notify(
+        self,
+        items: bytes = HEADER_FIELDS,
+        *,
+        named: Sequence[str] | None = None,
+        roots: Sequence[str] = (),
+    ) -> Command:
         """What to send so that nobody has to ask again; begins with a STATUS of each.
 
         Args:
             items: what the server shall tell of a new message.
+            named: the mailboxes that do not lie below one of the roots; default: all.
+            roots: below these the server shall tell of all mailboxes, also of those that
+                come; "" is everything.
         """
-        names = [quoted(name) for name in map(_encoded, self._names.values()) if name is not None]
-        events = _HERE % items
+        names = _quoted(self._names.values() if named is None else named)
+        groups = []
         if names:
-            events = b"STATUS " + events + b" (MAILBOXES (%b) %b)" % (b" ".join(names), _THERE)
+            groups.append(b"(MAILBOXES (%b) %b)" % (b" ".join(names), _THERE))
+        if "" in roots:
+            groups.append(b"(PERSONAL %b)" % _THERE_AND_NAMES)
+        elif roots:
+            groups.append(b"(SUBTREE (%b) %b)" % (b" ".join(_quoted(roots)), _THERE_AND_NAMES))
+        events = _HERE % items
+        if groups:
+            events = b" ".join((b"STATUS", events, *groups))
         return Command("NOTIFY", b"SET " + events, collect=self)
 
     def __call__(self, response: Response) -> None:
         """Take one untagged response, also one that was not asked for."""
-        if isinstance(response, ListItem) and "\\noselect" not in response.attributes:
+        if isinstance(response, ListItem) and not response.attributes & UNOPENABLE:
             self._note(response.name, MailboxStatus(uidvalidity=0, uidnext=0, exists=0))
         elif isinstance(response, MailboxItems):
             self._note(response.name, status_of(response))
@@ -97,7 +121,11 @@ def _encoded(mailbox: str) -> bytes | None:
     return name
 
 
-def _lines(names: Sequence[bytes]) -> list[bytes]:
+def _quoted(names: Iterable[str]) -> list[bytes]:
+    return [quoted(name) for name in map(_encoded, names) if name is not None]
+
+
+def joined_lines(names: Sequence[bytes]) -> list[bytes]:
     """The names, joined into as few lines as they fit in."""
     lines = [b""]
     for name in names:

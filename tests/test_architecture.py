@@ -164,7 +164,7 @@ SIBLINGS = {
     ("mailnotify.smtp.submit", "mailnotify.loss"),
     ("mailnotify.client", "mailnotify.position"),
     ("mailnotify.journal.kind", "mailnotify.storage.kind"),
-    ("mailnotify.journal.kind", "mailnotify.storage.opening"),
+    ("mailnotify.journal.kind", "mailnotify.storage.damage"),
     ("mailnotify.journal.sqlite", "mailnotify.storage.database"),
     ("mailnotify.outbox.store", "mailnotify.storage.database"),
     ("mailnotify.outbox.store", "mailnotify.storage.kind"),

@@ -3,15 +3,15 @@
 A restored copy has forgotten entries that readers have had. It would give their
 numbers to others, and a reader who comes back after that would miss those without
 a word. So a small file beside the journal holds the last position that was told
-to anybody, ``epoch:seq``. A journal that is behind it, of another epoch, or alone
-though it has entries, has lived elsewhere meanwhile: it begins a new epoch, and
-every reader is told of a gap.
+to anybody, ``epoch:seq``. A journal that is behind it, of another epoch, or alone,
+has lived elsewhere meanwhile, or has lost the end of its write-ahead log: it begins
+a new epoch, and every reader is told of a gap.
 
-The file is written at every append, after the commit and before anybody hears of
-it, without fsync: it survives a kill of the process, and the kernel brings it to
-the disk in its own time. What can be missed is a copy less than half a minute old
-that is restored after a power cut. Where the whole folder is restored from a
-backup, delete the file: nobody else can know.
+The file is written when a journal is opened, and at every append after the commit
+and before anybody hears of it. It is written without fsync: it survives a kill of the
+process, and the kernel brings it to the disk in its own time. What can be missed is a
+copy less than half a minute old that is restored after a power cut. Where the whole
+folder is restored from a backup, delete the file: nobody else can know.
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ class HighWater:
     def has_passed(self, epoch: str, head: int) -> bool:
         """Whether more, or something else, was told than a journal that stands there knows of."""
         known = self._read()
-        if known is None:
-            return head > 0
-        return known.epoch != epoch or known.seq > head
+        return known is None or known.epoch != epoch or known.seq > head
 
     def rise(self, epoch: str, head: int) -> None:
         """From now on everything up to here may be told."""

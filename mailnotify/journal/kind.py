@@ -10,8 +10,8 @@ from twisted.logger import Logger
 
 from mailnotify.errors import JournalBusy, JournalUnreadable, JournalUnwritable
 from mailnotify.journal.high_water import HighWater
+from mailnotify.storage.damage import Damaged
 from mailnotify.storage.kind import Kind
-from mailnotify.storage.opening import Damaged
 
 _log = Logger()
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from twisted.logger import Logger
 
 from mailnotify.errors import StoreUnreadable
+from mailnotify.storage.damage import is_damage
 from mailnotify.storage.kind import Kind
-from mailnotify.storage.opening import Lock, Prepare, condemn, is_damage, open_file
+from mailnotify.storage.opening import Lock, Prepare, condemn, open_file
 
 
 class Database:

@@ -24,6 +24,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
+from mailnotify.storage.damage import Damaged, has_odd_header, is_damage
 from mailnotify.storage.kind import Kind
 from mailnotify.storage.upgrades import scripts, upgrade
 
@@ -33,25 +34,6 @@ BUSY_MILLISECONDS: Final = 500
 """For a person with the sqlite3 shell; no second service gets past the lock."""
 _MOST_WAL_BYTES: Final = 16_777_216
 """After a burst the WAL is cut back to this."""
-
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_NOT_TEXT: Final = "Could not decode to UTF-8"
-"""How Python says (in `_sqlite/cursor.c`, since 2.5) that a bit of a text has flipped."""
-
-
-class Damaged(Exception):
-    """What is in the file cannot be what we wrote; it has to be moved aside."""
-
-
-def is_damage(problem: sqlite3.Error) -> bool:
-    """Whether SQLite complains of the content, rather than of disk or circumstances.
-
-    Python's own complaint, of text that is not UTF-8, has no code.
-    """
-    code = getattr(problem, "sqlite_errorcode", None)
-    if code is None:
-        return str(problem).startswith(_NOT_TEXT)
-    return code & 0xFF in _DAMAGED
 
 
 class Lock:
@@ -132,19 +114,27 @@ def _open(path: Path, kind: Kind, prepare: Prepare) -> sqlite3.Connection:
         if verdict != "ok":
             raise Damaged(verdict)
         upgrade(connection, str(path), kind, scripts(kind.schema))
+        _try_to_write(connection)
         prepare(connection)
     except UnicodeDecodeError as problem:  # SQLite's words, with a damaged name in them
         connection.close()
         raise Damaged("its schema is not text") from problem
     except sqlite3.DatabaseError as problem:
         connection.close()
-        if is_damage(problem):
+        if is_damage(problem) or has_odd_header(path):
             raise Damaged(str(problem)) from problem
         raise
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _try_to_write(connection: sqlite3.Connection) -> None:
+    """What cannot be written is said now, not with the first mail; nothing is written."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("PRAGMA user_version = 0")
+    connection.execute("ROLLBACK")
 
 
 def _make_private(path: Path) -> None:

@@ -3,7 +3,8 @@
 Each file ``NNNN.sql`` in the package of the schemas leads from version NNNN - 1 to NNNN, in one
 transaction that also sets SQLite's ``user_version``: a power cut between two
 statements leaves the version before. A file that was ever released is never
-edited; what changes is a new file.
+edited; what changes is a new file. Each step changes tables or columns, so that these
+tell the version of a file, too, should a bit of the number flip.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 
+from mailnotify.storage.damage import Damaged
 from mailnotify.storage.kind import Kind
+
+_SHAPE = """
+    SELECT tables.name, columns.name
+    FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns
+    WHERE tables.type = 'table'
+"""
 
 
 def scripts(package: str) -> list[str]:
@@ -30,11 +38,16 @@ def upgrade(connection: sqlite3.Connection, path: str, kind: Kind, steps: Sequen
 
     Raises:
         StoreUnreadable: the file is from a newer mailnotify, or another program's.
+        Damaged: its tables are ours, but what it says of itself is wrong.
         sqlite3.Error: a step failed; the file has the version before it.
     """
     version = _number(connection, "PRAGMA user_version")
     application = _number(connection, "PRAGMA application_id")
     tables = _number(connection, "SELECT count(*) FROM sqlite_schema")
+    if tables and (application, version) != (kind.application_id, len(steps)):
+        made = _made_by(connection, steps)
+        if made and (application != kind.application_id or version != made):
+            raise Damaged(f"it has the tables of version {made} under the header of another")
     if tables and application != kind.application_id:
         raise kind.unreadable(path=path, reason="it is the database of another program")
     if version > len(steps):
@@ -42,6 +55,25 @@ def upgrade(connection: sqlite3.Connection, path: str, kind: Kind, steps: Sequen
         raise kind.unreadable(path=path, reason=reason)
     for number, step in enumerate(steps[version:], version + 1):
         _run(connection, step, number)
+
+
+def _made_by(connection: sqlite3.Connection, steps: Sequence[str]) -> int:
+    """The version that has the tables of this file; 0 if we know of none."""
+    shape = _shape(connection)
+    beside = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        for number, step in enumerate(steps, 1):
+            _run(beside, step, number)
+            if _shape(beside) == shape:
+                return number
+    finally:
+        beside.close()
+    return 0
+
+
+def _shape(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Every table and column."""
+    return set(connection.execute(_SHAPE))
 
 
 def _run(connection: sqlite3.Connection, step: str, number: int) -> None:

@@ -1,8 +1,8 @@
 """A journal at rest, one wound, and what readers are told afterwards.
 
 The journal has lived: entries, cursors, states, marks of readers, and some that
-were pruned. It is kept as a clean stop leaves it, and as a kill does, with half of
-it in the write-ahead log only. A wound is one bit that flipped, or the end of a
+were pruned. It is kept as a clean stop leaves it, and as a kill does, with a quarter
+of it in the write-ahead log only. A wound is one bit that flipped, or the end of a
 file that is gone. `outcome` opens the wounded journal as the service does, twice
 if need be, asks it for everything, and judges what every reader would be told.
 """
@@ -30,6 +30,8 @@ from tests.journal.events import NOON, mail, move, state
 EPOCH = "life"
 MAILS = 400
 PRUNED = 20
+IN_FILE = 300
+"""What comes later stands in the write-ahead log; after 1,000 pages SQLite would empty that."""
 FILES = ("", "-wal", ".high")
 
 
@@ -73,7 +75,7 @@ class Specimen:
         journal = _open(path, Retention(entries=MAILS - PRUNED))
         for uid in range(1, MAILS + 1):
             journal.append([mail(uid)], move(uid), NOON)
-            if uid == MAILS // 2:
+            if uid == IN_FILE:
                 journal.append([state("blind")], None, NOON)
                 journal.keep_readers([ReaderMark(owner="demo", name="desk", seq=uid)], NOON)
                 journal._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -7,7 +7,8 @@ import sqlite3
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.journal.kind import JOURNAL
-from mailnotify.storage.upgrades import scripts, upgrade
+from mailnotify.outbox.store import OUTBOX
+from mailnotify.storage.upgrades import _made_by, scripts, upgrade
 
 _COLOURS = "CREATE TABLE colours (name);\nINSERT INTO colours VALUES ('red; not; blue');"
 _SHADES = "-- a comment; with a semicolon\nALTER TABLE colours ADD COLUMN shade;\n"
@@ -58,6 +59,16 @@ class UpgradeTests(SynchronousTestCase):
             sqlite3.OperationalError, upgrade, self.connection, "path", JOURNAL, steps
         )
         self.assertIn("nowhere", str(problem))
+
+    def test_every_step_changes_tables_or_columns(self) -> None:
+        """By these a damaged number of the version is told from a newer mailnotify's."""
+        for kind in (JOURNAL, OUTBOX):
+            steps = scripts(kind.schema)
+            for version in range(1, len(steps) + 1):
+                connection = sqlite3.connect(":memory:", isolation_level=None)
+                self.addCleanup(connection.close)
+                upgrade(connection, "path", kind, steps[:version])
+                self.assertEqual(_made_by(connection, steps), version, kind.name)
 
     def test_the_packaged_steps_are_numbered_without_holes(self) -> None:
         """Every released schema is there."""

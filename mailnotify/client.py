@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
+from secrets import token_hex
 from typing import Final
 
 from msgspec import Struct
@@ -41,7 +42,9 @@ from mailnotify.core.frames import (
     Hello,
     Live,
     Mechanism,
+    Queued,
     Refused,
+    Send,
     ServerFrame,
     Since,
     Subscribe,
@@ -51,6 +54,7 @@ from mailnotify.core.frames import (
 )
 from mailnotify.errors import MailnotifyError, NotConnected, PositionUnwritable
 from mailnotify.interfaces import ISink
+from mailnotify.outgoing import Outgoing
 from mailnotify.position import PositionFile
 from mailnotify.stream import SILENCE_SECONDS, FrameStream
 
@@ -119,6 +123,7 @@ class NotifyClient(Service):
         self._follower: Deferred[None] = succeed(None)
         self._is_seen: bool | None = None
         self._is_unkept = False
+        self._outgoing = Outgoing(following.peer_name)
         factory = Factory.forProtocol(self._new_stream)
         factory.noisy = False  # a log line for each attempt is of no use to anybody
         self._connections = ClientService(
@@ -147,6 +152,29 @@ class NotifyClient(Service):
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
+    def send(
+        self, message: bytes, *to: str, sender: str = "", account: str = "", key: str = ""
+    ) -> Deferred[Queued]:
+        """Queue a letter in the outbox of the server, whose mail this client follows.
+
+        It goes as soon as there is a connection, and again over the next one if that ends
+        before the answer.
+
+        Args:
+            message: header and body; From, Date and Message-ID are added if they are missing.
+            to: the recipients.
+            sender: an identity of the account; its usual one if empty.
+            account: the one with that identity, or the only one, if empty.
+            key: with the same key it is the same letter, also in another run of the program.
+
+        Returns:
+            Fires when the letter is durable there. Fails with CommandRefused, whose `status`
+            is a code as in docs/protocol.rst, and with NotConnected when this client stops.
+        """
+        key = key or token_hex(16)
+        asked = Send(size=len(message), to=to, sender=sender, account=account, key=key)
+        return self._outgoing.send(asked, message)
+
     async def _stop(self) -> None:
         grace = self._clock.callLater(GRACE_SECONDS, self._follower.cancel)
         if self._stream is not None:
@@ -155,6 +183,8 @@ class NotifyClient(Service):
         await self._follower
         if grace.active():
             grace.cancel()
+        stopped = NotConnected(peer=self._following.peer_name, reason="the client was stopped")
+        self._outgoing.give_up(stopped)
         for sink in self._sinks:
             await sink.close()
         if self._positions is not None:
@@ -190,6 +220,7 @@ class NotifyClient(Service):
             pass
         except Exception:
             self._log.failure("The client goes on with a new connection after a mistake of ours")
+        self._outgoing.closed()
         stream.abort()
 
     def _say_blind(self, why: str) -> None:
@@ -202,7 +233,7 @@ class NotifyClient(Service):
 
     async def _follow(self, stream: FrameStream) -> None:
         stream.send(Hello(client=f"mailnotify/{__version__}"))
-        await stream.answer(Welcome, "HELLO")
+        welcome = await stream.answer(Welcome, "HELLO")
         token = self._token() if self._token is not None else ""
         if token:
             stream.send(Auth(mechanism=Mechanism.TOKEN, credential=token))
@@ -213,6 +244,7 @@ class NotifyClient(Service):
         if self._position is None:
             # From now on a restart resumes here, even if no entry ever comes.
             await self._move(subscribed.position)
+        self._outgoing.opened(stream, welcome.max_line)
         while not isinstance(frame := await stream.next_frame(), Bye):
             await self._take(frame)
         raise NotConnected(peer=self._following.peer_name, reason=f"BYE {frame.reason}")
@@ -232,6 +264,8 @@ class NotifyClient(Service):
             case Live():
                 self._went_live()
                 await self._move_up(frame.position)
+            case Queued() | Refused() if self._outgoing.answered(frame):
+                pass
             case Refused():
                 self._remark(f"the server refused: {frame.code} {frame.reason}")
 

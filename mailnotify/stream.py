@@ -9,7 +9,7 @@ nothing is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NoReturn, TypeVar, cast
 
 from twisted.internet.defer import Deferred
@@ -75,6 +75,12 @@ class FrameStream(Protocol):
     def send(self, frame: ClientFrame) -> None:
         """Say something; nothing happens on a lost connection."""
         self._peer.send(frame)
+        self._flush()
+
+    def send_all(self, frames: Iterable[ClientFrame]) -> None:
+        """Say several things in one write."""
+        for frame in frames:
+            self._peer.send(frame)
         self._flush()
 
     def next_frame(self) -> Deferred[ServerFrame]:

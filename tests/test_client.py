@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,19 @@ from mailnotify.core.frames import (
     Gap,
     Hello,
     Live,
+    Part,
     Ping,
     Plain,
     Pong,
+    Queued,
     Quit,
     Refused,
+    Send,
     Subscribe,
     Subscribed,
     Welcome,
 )
-from mailnotify.errors import PositionBusy, PositionUnwritable
+from mailnotify.errors import CommandRefused, NotConnected, PositionBusy, PositionUnwritable
 from mailnotify.interfaces import ISink
 from mailnotify.position import PositionFile
 from mailnotify.stream import QUIT_SECONDS, SILENCE_SECONDS, STEP_SECONDS
@@ -577,3 +581,75 @@ class LifeTests(ClientCase):
         self.start()
         second = PositionFile(self.path)
         self.assertRaises(PositionBusy, second.open)
+
+
+class LetterTests(ClientCase):
+    """Letters for the server's outbox."""
+
+    letter = b"Subject: Lunch?\r\n\r\n" + b"x" * 5000
+
+    def said_letters(self, connection: Connection) -> list[tuple[Send, bytes]]:
+        """The letters that the client has sent, whole."""
+        letters: list[tuple[Send, bytes]] = []
+        for frame in connection.heard():
+            if isinstance(frame, Send):
+                letters.append((frame, b""))
+            elif isinstance(frame, Part):
+                asked, content = letters[-1]
+                letters[-1] = asked, content + a2b_base64(frame.text)
+        return letters
+
+    def test_queued(self) -> None:
+        """It goes at once on a connection that stands, and is answered."""
+        connection = self.start()
+        connection.go_live(at(0))
+        self.turn()
+        queued = self.client.send(self.letter, "bob@x.org", sender="ada@x.org", key="k")
+        ((asked, content),) = self.said_letters(connection)
+        self.assertEqual(content, self.letter)
+        expected = Send(size=len(self.letter), to=("bob@x.org",), sender="ada@x.org", key="k")
+        self.assertEqual(asked, expected)
+        self.assertNoResult(queued)
+        connection.say(Queued(letter=7, message_id="<1@x>"))
+        self.assertEqual(self.successResultOf(queued).letter, 7)
+
+    def test_refused(self) -> None:
+        """Each letter has the answer that is its own."""
+        connection = self.start()
+        connection.go_live(at(0))
+        self.turn()
+        first, second = (self.client.send(self.letter, each) for each in ("bob", "eve@x.org"))
+        connection.say(Refused(code="LETTER", reason="bob is nobody"))
+        self.turn()
+        connection.say(Queued(letter=1))
+        self.turn()
+        self.assertEqual(self.failureResultOf(first, CommandRefused).value.status, "LETTER")
+        self.assertEqual(self.successResultOf(second), Queued(letter=1))
+        self.assertEqual(self.said(Notice.REMARK), [])
+
+    def test_before_and_between_connections(self) -> None:
+        """It waits for a connection, and goes again, the same, when one has ended."""
+        queued = self.client.send(self.letter, "bob@x.org")
+        gone = self.client.send(self.letter, "eve@x.org")
+        connection = self.start()
+        connection.go_live(at(0))
+        self.turn()
+        first, _ = self.said_letters(connection)
+        self.assertTrue(first[0].key)
+        gone.addErrback(lambda _: None)
+        gone.cancel()
+        connection.lose()
+        connection = self.reconnect()
+        connection.go_live(at(0))
+        self.turn()
+        self.assertEqual(self.said_letters(connection), [first])
+        connection.say(Queued(letter=1))
+        self.turn()
+        self.assertEqual(self.successResultOf(queued), Queued(letter=1))
+
+    def test_stopped(self) -> None:
+        """Who waits is told when nothing more will come."""
+        self.start()
+        queued = self.client.send(self.letter, "bob@x.org")
+        self.stop()
+        self.failureResultOf(queued, NotConnected)

@@ -19,8 +19,8 @@ from tests.rigs.postfix import Postfix
 from tests.rigs.service import PATIENCE_SECONDS, Follower, Service, account
 
 
-class OutboxTests(SynchronousTestCase):
-    """Commands hand letters over; the service sends them."""
+class ServiceWithOutbox(SynchronousTestCase):
+    """A service that sends through Postfix, not started yet."""
 
     def setUp(self) -> None:
         self.dovecot = Dovecot.start()
@@ -56,6 +56,10 @@ class OutboxTests(SynchronousTestCase):
             time.sleep(0.02)
         files.sort(key=lambda file: file.stat().st_mtime)
         return [each.read_text() for each in files]
+
+
+class OutboxTests(ServiceWithOutbox):
+    """Commands hand letters over; the service sends them."""
 
     def test_ways_in(self) -> None:
         """send, send --wait, sendmail -t and sendmail for cron; a refusal is told."""

@@ -126,8 +126,17 @@ class Hub:
         """The position just before the oldest entry that is kept."""
         return Position(epoch=self._journal.epoch, seq=self._journal.oldest - 1)
 
-    def accept(self, events: Sequence[Event], move: CursorMove | None = None) -> Sequence[Entry]:
+    def accept(
+        self,
+        events: Sequence[Event],
+        move: CursorMove | None = None,
+        *,
+        announce_copies: bool = False,
+    ) -> Sequence[Entry]:
         """Journal events with the cursor that covers them, then poke every reader.
+
+        Args:
+            announce_copies: see `IJournal.append`.
 
         Returns:
             The new entries; mail that was known is left out.
@@ -135,7 +144,7 @@ class Hub:
         Raises:
             JournalUnwritable: nothing was stored and nobody was poked; try again.
         """
-        entries = self._journal.append(events, move, self._now())
+        entries = self._journal.append(events, move, self._now(), announce_copies=announce_copies)
         if entries:
             self._tail.remember(self._journal.epoch, entries)
             self._poke()

@@ -6,7 +6,7 @@ or more implementations, each held to the seam by ``verifyObject`` in the tests.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -34,6 +34,28 @@ class IJournal(Interface):
     def cursor(account: str, mailbox: str) -> Cursor | None:
         """How far this mailbox is journalled; None at first sight."""
 
+    def cursors(account: str) -> Mapping[str, Cursor]:
+        """How far each mailbox of an account is journalled, also such that are gone."""
+
+    def rename(account: str, old: str, new: str) -> None:
+        """What is known of a mailbox is known of it under another name from now on.
+
+        Messages keep the ids under which they were told.
+
+        Raises:
+            JournalUnwritable: all stands as before.
+        """
+
+    def resolved(account: str) -> Mapping[str, datetime]:
+        """When each pattern of mailboxes of an account was last looked into."""
+
+    def resolve(account: str, patterns: Collection[str], at: datetime) -> None:
+        """These patterns of an account, and no others, were looked into now.
+
+        Raises:
+            JournalUnwritable: all stands as before.
+        """
+
     def moved(account: str, mailbox: str) -> datetime | None:
         """When this mailbox's cursor was last stored; None at first sight."""
 
@@ -49,13 +71,27 @@ class IJournal(Interface):
     def known(account: str, mailbox: str, uidvalidity: int, most: int) -> Sequence[int]:
         """The newest UIDs of messages in the journal that were not told gone, ascending."""
 
-    def append(events: Sequence[Event], move: CursorMove | None, at: datetime) -> Sequence[Entry]:
+    def mail(account: str, mailbox: str, uidvalidity: int, uid: int) -> NewMail | None:
+        """What was last announced under this UID; None if nothing was, or it is forgotten."""
+
+    def append(
+        events: Sequence[Event],
+        move: CursorMove | None,
+        at: datetime,
+        *,
+        announce_copies: bool = False,
+    ) -> Sequence[Entry]:
         """Store events and a cursor in one transaction.
 
         Mail that is already known (by account, mailbox, UIDVALIDITY and UID) is
-        left out, so the result may be shorter than `events`. What becomes of a message
-        (`MailSeen`, `MailGone`) is stored once, and only of a message that is in the
-        journal and was not seen when it came.
+        left out, so the result may be shorter than `events`; but another message under
+        a known UID (`mailnotify.core.rematch.is_other`) is stored with a UIDVALIDITY
+        and an id of its own. A further place of a message that was announced
+        (`mailnotify.core.twins`) is stored as `MailFiled`, unless `announce_copies`.
+
+        What becomes of a message (`MailSeen`, `MailGone`) is named by a place, and stored
+        under the id of the message that is there: that it was read once for all places,
+        if it was not when it came; that it is gone once for each place.
 
         Raises:
             JournalUnwritable: nothing was stored; try again later.

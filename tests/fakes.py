@@ -6,16 +6,28 @@ to fail, to forget and to be restored, as a disk can.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from msgspec import structs
 from zope.interface import implementer
 
 from mailnotify.config.schema import Retention
-from mailnotify.core.events import AccountState, Entry, Event, MailGone, MailSeen, NewMail, new_mail
-from mailnotify.core.message import Address, Fetched, Ref, Summary
+from mailnotify.core.events import (
+    AccountState,
+    Entry,
+    Event,
+    MailFiled,
+    MailGone,
+    MailSeen,
+    NewMail,
+    new_mail,
+)
+from mailnotify.core.message import REUSED, Address, Fetched, Ref, Summary
 from mailnotify.core.reader import ReaderMark
+from mailnotify.core.rematch import is_other
 from mailnotify.core.sync import Cursor, CursorMove
+from mailnotify.core.twins import Twin, judge, twin_key
 from mailnotify.errors import JournalUnreadable, JournalUnwritable
 from mailnotify.interfaces import IJournal, IPokable
 
@@ -30,22 +42,67 @@ class MemoryJournal:
     def __init__(self, epoch: str = "e1", retention: Retention | None = None) -> None:
         self.epoch = epoch
         self.retention = retention
-        self.entries: list[Entry] = []
         self.head = 0
-        self.cursors: dict[tuple[str, str], Cursor] = {}
+        self.places: dict[tuple[str, str], Cursor] = {}
+        self.homes: dict[str, str] = {}
+        self.patterns: dict[str, dict[str, datetime]] = {}
         self.moves: dict[tuple[str, str], datetime] = {}
         self.states: dict[tuple[str, str], AccountState] = {}
         self.marks: dict[tuple[str, str], tuple[int, datetime]] = {}
         self.is_full = False
         self.is_damaged = False
         self.reads = 0
+        self.entries = []
+
+    @property
+    def entries(self) -> list[Entry]:
+        return self._entries
+
+    @entries.setter
+    def entries(self, entries: list[Entry]) -> None:
+        """Other ones: what was known from those of before is forgotten with them."""
+        self._entries = entries
+        self._lying: dict[_Place, _Lying] = {}
+        self._mails: dict[str, NewMail] = {}
+        self._twins: dict[int | None, list[_Lying]] = {}
+        self._read_ids: set[str] = set()
+        for each in entries:
+            self._remember(each.event)
 
     @property
     def oldest(self) -> int:
         return self.entries[0].seq if self.entries else self.head + 1
 
     def cursor(self, account: str, mailbox: str) -> Cursor | None:
-        return self.cursors.get((account, mailbox))
+        return self.places.get((account, mailbox))
+
+    def cursors(self, account: str) -> dict[str, Cursor]:
+        return {name: each for (owner, name), each in self.places.items() if owner == account}
+
+    def rename(self, account: str, old: str, new: str) -> None:
+        if self.is_full:
+            raise JournalUnwritable(path="memory", reason="no space left")
+        if (account, old) in self.places:
+            self.places[account, new] = self.places.pop((account, old))
+            self.moves[account, new] = self.moves.pop((account, old))
+        for each in self.mails(account, old):
+            self.homes[each.id] = new
+        for place in [each for each in self._lying if each[:2] == (account, old)]:
+            lying = self._lying.pop(place)
+            lying.place = (account, new, *place[2:])
+            self._lying[lying.place] = lying
+
+    def resolved(self, account: str) -> dict[str, datetime]:
+        return self.patterns.get(account, {})
+
+    def resolve(self, account: str, patterns: Collection[str], at: datetime) -> None:
+        if self.is_full:
+            raise JournalUnwritable(path="memory", reason="no space left")
+        self.patterns[account] = dict.fromkeys(patterns, at)
+
+    def _home(self, mail: NewMail) -> tuple[str, str]:
+        """Where it lies now, whatever its mailbox was called when it came."""
+        return mail.account, self.homes.get(mail.id, mail.mailbox)
 
     def moved(self, account: str, mailbox: str) -> datetime | None:
         return self.moves.get((account, mailbox))
@@ -53,47 +110,101 @@ class MemoryJournal:
     def mails(self, account: str, mailbox: str) -> Iterator[NewMail]:
         for each in self.entries:
             event = each.event
-            if isinstance(event, NewMail) and (event.account, event.mailbox) == (account, mailbox):
+            if isinstance(event, NewMail) and self._home(event) == (account, mailbox):
                 yield event
 
     def state(self, account: str, mailbox: str) -> AccountState | None:
         return self.states.get((account, mailbox))
 
     def append(
-        self, events: Sequence[Event], move: CursorMove | None, at: datetime
+        self,
+        events: Sequence[Event],
+        move: CursorMove | None,
+        at: datetime,
+        *,
+        announce_copies: bool = False,
     ) -> Sequence[Entry]:
         if self.is_full:
             raise JournalUnwritable(path="memory", reason="no space left")
-        known = {_key(each.event): each.event for each in self.entries}
         added = []
         for event in events:
-            if isinstance(event, NewMail | MailSeen | MailGone) and _key(event) in known:
-                continue
-            mail = known.get((NewMail, getattr(event, "id", "")))
-            if isinstance(event, MailSeen | MailGone) and mail is None:
-                continue
-            if isinstance(event, MailSeen) and "\\Seen" in mail.flags:
+            told = self._settle(event, announce_copies=announce_copies)
+            if told is None:
                 continue
             self.head += 1
-            added.append(Entry(seq=self.head, at=at, event=event))
-            if isinstance(event, AccountState):
-                self.states[event.account, event.mailbox] = event
-            known[_key(event)] = event
-        self.entries += added
+            added.append(Entry(seq=self.head, at=at, event=told))
+            self._remember(told)
+        self._entries += added
         if move is not None:
-            self.cursors[move.account, move.mailbox] = move.cursor
+            self.places[move.account, move.mailbox] = move.cursor
             self.moves[move.account, move.mailbox] = at
         return added
 
+    def _settle(self, event: Event, *, announce_copies: bool) -> Event | None:
+        """As what this is told; None if it is known."""
+        if isinstance(event, MailSeen | MailGone):
+            return self._fate(event)
+        if not isinstance(event, NewMail):
+            return event
+        key = twin_key(event)
+        if key is not None and not announce_copies:
+            told = judge(event, [each.twin() for each in self._twins.get(key, ())])
+            if not isinstance(told, NewMail):
+                return told
+        while (lying := self._lying.get(self._place(event))) is not None:
+            if not is_other(event, lying.mail):
+                return None
+            uidvalidity = event.uidvalidity + REUSED
+            names = {"account": event.account, "mailbox": event.mailbox, "uid": event.uid}
+            ref = Ref(uidvalidity=uidvalidity, **names)
+            event = structs.replace(event, id=ref.id, uidvalidity=uidvalidity)
+        return event
+
+    def _fate(self, event: MailSeen | MailGone) -> MailSeen | MailGone | None:
+        lying = self._latest(self._place(event))
+        if lying is None or (isinstance(event, MailGone) and lying.is_gone):
+            return None
+        mail = lying.mail
+        if isinstance(event, MailGone):
+            return structs.replace(event, id=mail.id, uidvalidity=lying.place[2])
+        if mail.id in self._read_ids or "\\Seen" in mail.flags:
+            return None
+        names = ("id", "account", "mailbox", "uidvalidity", "uid")
+        return MailSeen(**{name: getattr(mail, name) for name in names})
+
+    def _latest(self, place: _Place) -> _Lying | None:
+        lying = None
+        while place in self._lying:
+            lying = self._lying[place]
+            place = (*place[:2], place[2] + REUSED, place[3])
+        return lying
+
+    def _remember(self, event: Event) -> None:
+        if isinstance(event, AccountState):
+            self.states[event.account, event.mailbox] = event
+        elif isinstance(event, MailSeen):
+            self._read_ids.add(event.id)
+        elif isinstance(event, MailGone):
+            self._lying[self._place(event)].is_gone = True
+        elif isinstance(event, NewMail | MailFiled):
+            mail = event if isinstance(event, NewMail) else self._mails[event.id]
+            self._mails[mail.id] = mail
+            lying = _Lying(self._place(event), mail, is_filed=mail is not event)
+            self._lying[lying.place] = lying
+            self._twins.setdefault(twin_key(mail), []).append(lying)
+
+    def _place(self, event: NewMail | MailFiled | MailSeen | MailGone) -> _Place:
+        return event.account, event.mailbox, event.uidvalidity, event.uid
+
+    def mail(self, account: str, mailbox: str, uidvalidity: int, uid: int) -> NewMail | None:
+        lying = self._latest((account, mailbox, uidvalidity, uid))
+        return None if lying is None or lying.is_filed else lying.mail
+
     def known(self, account: str, mailbox: str, uidvalidity: int, most: int) -> Sequence[int]:
-        events = [each.event for each in self.entries]
-        gone = {each.id for each in events if isinstance(each, MailGone)}
         uids = [
-            each.uid
-            for each in events
-            if isinstance(each, NewMail)
-            and (each.account, each.mailbox, each.uidvalidity) == (account, mailbox, uidvalidity)
-            and each.id not in gone
+            place[3]
+            for place, lying in self._lying.items()
+            if place[:3] == (account, mailbox, uidvalidity) and not lying.is_gone
         ]
         return sorted(uids)[-most:]
 
@@ -153,6 +264,29 @@ class MemoryJournal:
         self.head = head
 
 
+_Place = tuple[str, str, int, int]
+
+
+class _Lying:
+    """A message in one of its places."""
+
+    def __init__(self, place: _Place, mail: NewMail, *, is_filed: bool) -> None:
+        self.place = place
+        self.mail = mail
+        self.is_filed = is_filed
+        self.is_gone = False
+
+    def twin(self) -> Twin:
+        _, mailbox, uidvalidity, uid = self.place
+        return Twin(
+            id=self.mail.id,
+            mailbox=mailbox,
+            uidvalidity=uidvalidity,
+            uid=uid,
+            is_gone=self.is_gone,
+        )
+
+
 @implementer(IPokable)
 class CountingPokable:
     """Counts its pokes; fails at them if told so."""
@@ -193,7 +327,3 @@ def mail(
 def account_state(account: str = "home", state: str = "blind", cause: str = "") -> AccountState:
     """An account that is seen no longer."""
     return AccountState(account=account, mailbox="INBOX", state=state, since=NOON, cause=cause)
-
-
-def _key(event: Event) -> tuple[type, str]:
-    return type(event), getattr(event, "id", "")

@@ -146,7 +146,9 @@ FLOORS = {
 # serves subscribers knows the hub, the client its position and its stream, and what is
 # kept in SQLite knows how files of ours are opened.
 SIBLINGS = {
+    ("mailnotify.journal.mailboxes", "mailnotify.storage.database"),
     ("mailnotify.journal.marks", "mailnotify.storage.database"),
+    ("mailnotify.journal.places", "mailnotify.storage.database"),
     ("mailnotify.serving.admission", "mailnotify.access.door"),
     ("mailnotify.serving.connection", "mailnotify.serving.crowd"),
     ("mailnotify.serving.connection", "mailnotify.direct"),

@@ -75,6 +75,7 @@ def read_account(name: str, table: Table, timing: Timing, origin: Origin) -> Acc
         password=password,
         oauth=oauth,
         mailboxes=_mailboxes(table),
+        announce_copies=table.is_true("announce_copies"),
         **table.plain(Account, "connections", "preview_bytes"),
         trust=read_trust(table, "trust", origin) or SystemTrust(),
         compress=_compress(table),

@@ -27,7 +27,7 @@ from mailnotify.config.schema import (
     Server,
     Timing,
 )
-from mailnotify.config.tables import Table, kind, shown
+from mailnotify.config.tables import Table, shown
 from mailnotify.core.text import clean
 from mailnotify.errors import ConfigInvalid, Problem
 
@@ -105,7 +105,7 @@ def _read_config(document: Table, origin: Origin) -> Config:
     service = document.table("service")
     config = Config(
         state_dir=_state_dir(service, origin),
-        key_log=_is_true(service, "key_log"),
+        key_log=service.is_true("key_log"),
         accounts=_accounts(document, timing, origin),
         listen=read_listen(document.table("listen"), origin),
         connecting=document.table("connecting").whole(Connecting),
@@ -121,14 +121,6 @@ def _read_config(document: Table, origin: Origin) -> Config:
 def _state_dir(table: Table, origin: Origin) -> str:
     written = table.text("state_dir", "a folder")
     return str(origin.resolve(written) if written else default_state_dir(origin.environ))
-
-
-def _is_true(table: Table, key: str) -> bool:
-    found = table.value(key)
-    if found is None or isinstance(found, bool):
-        return bool(found)
-    table.complain(key, kind(found), "true or false")
-    return False
 
 
 def _accounts(document: Table, timing: Timing, origin: Origin) -> tuple[Account, ...]:

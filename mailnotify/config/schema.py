@@ -257,6 +257,15 @@ class Account(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     mailboxes: Annotated[tuple[str, ...], Meta(description="The mailboxes to watch.")] = ("INBOX",)
+    announce_copies: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Whether a message that lies in several watched mailboxes (labels, copies, "
+                "moved mail) is announced in each; else once, where it is found first."
+            )
+        ),
+    ] = False
     connections: Annotated[
         int,
         Meta(description="Held at most; 0 for what its provider allows.", ge=0, le=1000),

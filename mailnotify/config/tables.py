@@ -83,6 +83,14 @@ class Table:
                 taken.update(self._converted(field))
         return taken
 
+    def is_true(self, key: str) -> bool:
+        """A switch, off unless it is written."""
+        found = self.value(key)
+        if found is None or isinstance(found, bool):
+            return bool(found)
+        self.complain(key, kind(found), "true or false")
+        return False
+
     def whole(self, struct: type[S]) -> S:
         """A value all of whose fields are plain; a field that does not fit has its default."""
         value = struct(**self.plain(struct))

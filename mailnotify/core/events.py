@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from mailnotify.core.message import Address, Fetched, Ref, Summary
 
@@ -24,6 +24,7 @@ class NewMail(Struct, frozen=True, kw_only=True, tag_field="kind", tag="mail"):
         flags: as they stood when the message was fetched.
         attachments: how many a person would count; 0 if the server did not say.
         preview: the first words of the text, if the account asks for them.
+        object_id: what the server calls the message wherever it lies, if it has such names.
     """
 
     id: str
@@ -41,13 +42,29 @@ class NewMail(Struct, frozen=True, kw_only=True, tag_field="kind", tag="mail"):
     flags: tuple[str, ...] = ()
     attachments: int = 0
     preview: str = ""
+    object_id: str | UnsetType = UNSET
 
 
-class MailSeen(Struct, frozen=True, kw_only=True, tag_field="kind", tag="seen"):
-    """A message that was announced has been read, here or elsewhere.
+class MailFiled(Struct, frozen=True, kw_only=True, tag_field="kind", tag="filed"):
+    """A message that was announced lies in this mailbox too: labelled, copied, or moved.
 
     Attributes:
         id: that of the message's `NewMail`.
+        mailbox: where it was found now; the UID is the one it has there.
+    """
+
+    id: str
+    account: str
+    mailbox: str
+    uidvalidity: int
+    uid: int
+
+
+class MailSeen(Struct, frozen=True, kw_only=True, tag_field="kind", tag="seen"):
+    """A message that was announced has been read, here or elsewhere, in any of its places.
+
+    Attributes:
+        id: that of the message's `NewMail`, and so are mailbox and UID.
     """
 
     id: str
@@ -58,10 +75,11 @@ class MailSeen(Struct, frozen=True, kw_only=True, tag_field="kind", tag="seen"):
 
 
 class MailGone(Struct, frozen=True, kw_only=True, tag_field="kind", tag="gone"):
-    """A message that was announced is no longer in its mailbox: removed, or moved.
+    """A message that was announced is no longer in this mailbox: removed, or moved.
 
     Attributes:
         id: that of the message's `NewMail`.
+        mailbox: that of the `NewMail` or of a `MailFiled`: each place is left by itself.
     """
 
     id: str
@@ -123,7 +141,7 @@ class SentFailed(Struct, frozen=True, kw_only=True, tag_field="kind", tag="sent-
     mailbox: str = ""
 
 
-Event = NewMail | MailSeen | MailGone | AccountState | SentFailed
+Event = NewMail | MailFiled | MailSeen | MailGone | AccountState | SentFailed
 
 
 class Position(Struct, frozen=True, kw_only=True, order=True):
@@ -185,4 +203,5 @@ def new_mail(ref: Ref, summary: Summary, fetched: Fetched, preview: str = "") ->
         flags=fetched.flags,
         attachments=fetched.attachments,
         preview=preview,
+        object_id=fetched.object_id or UNSET,
     )

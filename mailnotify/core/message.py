@@ -12,11 +12,12 @@ one line of the protocol on port 5050, however JSON escapes it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_tz
 from typing import Final, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
@@ -41,6 +42,14 @@ _YEARS: Final = range(1970, 2200)
 """A Date outside is a broken clock or a trick to stay on top of a list."""
 _FURTHEST_ZONE_SECONDS: Final = 15 * 3600
 
+_ID: Final = re.compile(
+    r"(?P<account>[^/]+)/(?P<mailbox>[^/]+);UIDVALIDITY=(?P<uidvalidity>[0-9]{1,18})"
+    r"/;UID=(?P<uid>[0-9]{1,10})"
+)
+
+REUSED: Final = 2**32
+"""Added to a UIDVALIDITY under which a server has given a UID to another message before."""
+
 _Read = TypeVar("_Read")
 
 
@@ -50,7 +59,8 @@ class Ref(Struct, frozen=True, kw_only=True):
     Attributes:
         account: the name of the account in the configuration.
         mailbox: the name of the mailbox, decoded.
-        uidvalidity: RFC 9051 §2.3.1.1, 1 to 2^32-1.
+        uidvalidity: RFC 9051 §2.3.1.1, 1 to 2^32-1; and `REUSED` more for each message
+            before that had the same UID under the same UIDVALIDITY.
         uid: RFC 9051 §2.3.1.1, 1 to 2^32-1.
     """
 
@@ -64,6 +74,19 @@ class Ref(Struct, frozen=True, kw_only=True):
         """A stable name for the message, in the manner of RFC 5092 §11."""
         account, mailbox = quote(self.account, safe=""), quote(self.mailbox, safe="")
         return f"{account}/{mailbox};UIDVALIDITY={self.uidvalidity}/;UID={self.uid}"
+
+
+def parse_id(text: str) -> Ref | None:
+    """The message that a `Ref.id` names; None if it is none."""
+    found = _ID.fullmatch(text)
+    if found is None:
+        return None
+    return Ref(
+        account=unquote(found["account"]),
+        mailbox=unquote(found["mailbox"]),
+        uidvalidity=int(found["uidvalidity"]),
+        uid=int(found["uid"]),
+    )
 
 
 class Address(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -100,6 +123,7 @@ class Fetched(Struct, frozen=True, kw_only=True):
         header: the header fields that were asked for, as raw bytes.
         attachments: how many there are, as far as a BODYSTRUCTURE tells.
         text: the first bytes of the body, if they were asked for.
+        object_id: what the server calls it in every mailbox (`core.twins`), if it said.
     """
 
     uid: int
@@ -109,6 +133,7 @@ class Fetched(Struct, frozen=True, kw_only=True):
     header: bytes = b""
     attachments: int = 0
     text: bytes = b""
+    object_id: str = ""
 
 
 def summarise(raw_header: bytes) -> Summary:

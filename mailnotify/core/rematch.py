@@ -65,6 +65,14 @@ class Known:
         return not self._fingerprints.isdisjoint(_fingerprints(mail))
 
 
+def is_other(mail: NewMail, known: NewMail) -> bool:
+    """Whether these two, of one UID, are certainly two messages: the UID was given out anew."""
+    if mail.object_id and known.object_id:
+        return mail.object_id != known.object_id
+    ours, theirs = _fingerprints(mail), _fingerprints(known)
+    return bool(ours and theirs) and ours.isdisjoint(theirs)
+
+
 def _fingerprints(mail: NewMail) -> set[tuple[str, object]]:
     """Whoever shares one of these with a message is that message.
 

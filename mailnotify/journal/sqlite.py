@@ -16,64 +16,46 @@ and is moved aside at the next start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zlib import crc32
 
 import msgspec
+from msgspec import structs
 from zope.interface import implementer
 
 from mailnotify.config.schema import Retention
-from mailnotify.core.events import AccountState, Entry, Event, MailGone, MailSeen, NewMail
+from mailnotify.core.events import AccountState, Entry, Event, NewMail
 from mailnotify.core.reader import ReaderMark
 from mailnotify.core.sync import Cursor, CursorMove
 from mailnotify.errors import JournalUnreadable
 from mailnotify.interfaces import IJournal
 from mailnotify.journal.high_water import HighWater
 from mailnotify.journal.kind import JOURNAL, begin_life
+from mailnotify.journal.mailboxes import MOVE, Mailboxes, cursor_row
 from mailnotify.journal.marks import Marks
+from mailnotify.journal.places import Located, Places, place_of
 from mailnotify.storage.database import Database
 
 _SLICE: Final = 1000
 """Entries forgotten by one call of `prune`, so that it holds the reactor for milliseconds."""
 
 _INSERT: Final = """
-    INSERT INTO entries (seq, at, event, crc, kind, account, mailbox, uidvalidity, uid)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO entries (seq, at, event, crc, kind, account, mailbox, uidvalidity, uid, twin)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (account, mailbox, uidvalidity, uid, kind) WHERE uid IS NOT NULL DO NOTHING
-"""
-_MOVE: Final = """
-    INSERT INTO cursors (account, mailbox, uidvalidity, last_uid, modseq, crc, moved)
-    VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (account, mailbox) DO UPDATE
-    SET uidvalidity = excluded.uidvalidity, last_uid = excluded.last_uid,
-        modseq = excluded.modseq, crc = excluded.crc, moved = excluded.moved
 """
 _STATE: Final = """
     INSERT INTO states (account, mailbox, event, crc) VALUES (?, ?, ?, ?)
     ON CONFLICT (account, mailbox) DO UPDATE SET event = excluded.event, crc = excluded.crc
 """
 
-_MAIL: Final = """
-    SELECT event FROM entries
-    WHERE account = ? AND mailbox = ? AND uidvalidity = ? AND uid = ? AND kind = 'mail'
-"""
 _MAILS: Final = """
     SELECT seq, at, event, crc FROM entries
     WHERE account = ? AND mailbox = ? AND uid IS NOT NULL AND kind = 'mail' ORDER BY seq
 """
-_KNOWN: Final = """
-    SELECT uid FROM entries AS mail
-    WHERE account = ? AND mailbox = ? AND uidvalidity = ? AND uid IS NOT NULL AND kind = 'mail'
-    AND NOT EXISTS (
-        SELECT 1 FROM entries WHERE account = mail.account AND mailbox = mail.mailbox
-        AND uidvalidity = mail.uidvalidity AND uid = mail.uid AND kind = 'gone'
-    )
-    ORDER BY uid DESC LIMIT ?
-"""
-
 _ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -100,6 +82,8 @@ class SqliteJournal:
         self._database = database
         self._high_water = high_water
         self._marks = Marks(database)
+        self._mailboxes = Mailboxes(database)
+        self._places = Places(database)
         self._connection = database.connection
         epoch, pruned, last = self._connection.execute(
             "SELECT epoch, pruned, (SELECT max(seq) FROM entries) FROM journal"
@@ -135,29 +119,35 @@ class SqliteJournal:
 
     def cursor(self, account: str, mailbox: str) -> Cursor | None:
         """How far this mailbox is journalled; None at first sight."""
-        with self._database.reading():
-            row = self._connection.execute(
-                "SELECT uidvalidity, last_uid, modseq, crc FROM cursors"
-                " WHERE account = ? AND mailbox = ?",
-                (account, mailbox),
-            ).fetchone()
-        if row is None:
-            return None
-        *numbers, crc = row
-        cursor = Cursor(uidvalidity=numbers[0], last_uid=numbers[1], modseq=numbers[2])
-        if crc != _cursor_crc(account, mailbox, cursor):
-            raise self._database.damaged(
-                f"the cursor of {mailbox!r} of {account!r} has changed by itself"
-            )
-        return cursor
+        return self._mailboxes.cursor(account, mailbox)
+
+    def cursors(self, account: str) -> Mapping[str, Cursor]:
+        """How far each mailbox of an account is journalled, also such that are gone."""
+        return self._mailboxes.cursors(account)
+
+    def rename(self, account: str, old: str, new: str) -> None:
+        """What is known of a mailbox is known of it under another name from now on.
+
+        Raises:
+            JournalUnwritable: all stands as before.
+        """
+        self._mailboxes.rename(account, old, new)
+
+    def resolved(self, account: str) -> Mapping[str, datetime]:
+        """When each pattern of mailboxes of an account was last looked into."""
+        return self._mailboxes.resolved(account)
+
+    def resolve(self, account: str, patterns: Collection[str], at: datetime) -> None:
+        """These patterns of an account, and no others, were looked into now.
+
+        Raises:
+            JournalUnwritable: all stands as before.
+        """
+        self._mailboxes.resolve(account, patterns, at)
 
     def known(self, account: str, mailbox: str, uidvalidity: int, most: int) -> Sequence[int]:
-        """The newest UIDs of announced messages that were not told gone, ascending."""
-        with self._database.reading():
-            rows = self._connection.execute(
-                _KNOWN, (account, mailbox, uidvalidity, most)
-            ).fetchall()
-        return [uid for (uid,) in reversed(rows)]
+        """The newest UIDs of messages that are known and were not told gone, ascending."""
+        return self._places.known(account, mailbox, uidvalidity, most)
 
     def moved(self, account: str, mailbox: str) -> datetime | None:
         """When this mailbox's cursor was last stored; None at first sight."""
@@ -174,6 +164,10 @@ class SqliteJournal:
                 event = self._entry(row[0], row).event
                 assert isinstance(event, NewMail)
                 yield event
+
+    def mail(self, account: str, mailbox: str, uidvalidity: int, uid: int) -> NewMail | None:
+        """What was last announced under this UID; None if nothing was, or it is forgotten."""
+        return self._places.mail(account, mailbox, uidvalidity, uid)
 
     def state(self, account: str, mailbox: str) -> AccountState | None:
         """What was last told of this mailbox, however long ago; None if nothing was."""
@@ -192,7 +186,12 @@ class SqliteJournal:
         return _state_decoder.decode(event)
 
     def append(
-        self, events: Sequence[Event], move: CursorMove | None, at: datetime
+        self,
+        events: Sequence[Event],
+        move: CursorMove | None,
+        at: datetime,
+        *,
+        announce_copies: bool = False,
     ) -> Sequence[Entry]:
         """Store events and a cursor in one transaction; leave out mail that is known.
 
@@ -201,28 +200,36 @@ class SqliteJournal:
         """
         entries: list[Entry] = []
         with self._database.writing():
-            for event in filter(self._is_told, events):
+            for event in events:
                 entry = Entry(seq=self.head + len(entries) + 1, at=at, event=event)
-                if self._connection.execute(_INSERT, _row(entry)).rowcount == 1:
-                    entries.append(entry)
+                stored = self._insert(entry, announce_copies=announce_copies)
+                entries += [] if stored is None else [stored]
                 if isinstance(event, AccountState):
                     self._connection.execute(_STATE, _state_row(event))
             if move is not None:
-                self._connection.execute(_MOVE, (*_cursor_row(move), _microseconds(at)))
+                self._connection.execute(MOVE, (*cursor_row(move), _microseconds(at)))
         if entries:
             self.head += len(entries)
             self._high_water.rise(self.epoch, self.head)
         return entries
 
-    def _is_told(self, event: Event) -> bool:
-        """What becomes of a message is told only where the message was, and was not so then."""
-        if not isinstance(event, MailSeen | MailGone):
-            return True
-        row = self._connection.execute(_MAIL, _identity(event)).fetchone()
-        if row is None:
-            return False
-        mail = _decoder.decode(row[0])
-        return isinstance(event, MailGone) or "\\seen" not in map(str.lower, mail.flags)
+    def _insert(self, entry: Entry, *, announce_copies: bool) -> Entry | None:
+        """Store an entry as what it turns out to be; None if it is known."""
+        event, twin = entry.event, None
+        if isinstance(event, Located):
+            settled, twin = self._places.settle(event, announce_copies=announce_copies)
+            if settled is None:
+                return None
+            entry = structs.replace(entry, event=settled)
+        if self._connection.execute(_INSERT, _row(entry, twin)).rowcount == 1:
+            return entry
+        mail = entry.event
+        renamed = self._places.under_a_used_uid(mail) if isinstance(mail, NewMail) else None
+        if renamed is None:
+            return None
+        entry = structs.replace(entry, event=renamed)
+        self._connection.execute(_INSERT, _row(entry, twin))
+        return entry
 
     def read(self, after: int, most: int) -> Sequence[Entry]:
         """Up to `most` entries with a seq above `after`, in order.
@@ -319,34 +326,18 @@ class SqliteJournal:
             raise JournalUnreadable(path=str(self._path), reason=reason) from problem
 
 
-def _row(entry: Entry) -> tuple[object, ...]:
+def _row(entry: Entry, twin: int | None) -> tuple[object, ...]:
     at, event = _microseconds(entry.at), _encoder.encode(entry.event).decode()
     kind = entry.event.__struct_config__.tag
-    identity: tuple[object, ...] = (None, None, None, None)
-    if isinstance(entry.event, NewMail | MailSeen | MailGone):
-        identity = _identity(entry.event)
-    return (entry.seq, at, event, _crc(entry.seq, at, event), kind, *identity)
-
-
-def _identity(mail: NewMail | MailSeen | MailGone) -> tuple[object, ...]:
-    return (mail.account, mail.mailbox, mail.uidvalidity, mail.uid)
+    place: tuple[object, ...] = (None, None, None, None)
+    if isinstance(entry.event, Located):
+        place = place_of(entry.event)
+    return (entry.seq, at, event, _crc(entry.seq, at, event), kind, *place, twin)
 
 
 def _state_row(state: AccountState) -> tuple[object, ...]:
     row = (state.account, state.mailbox, _encoder.encode(state).decode())
     return (*row, _crc(*row))
-
-
-def _cursor_row(move: CursorMove) -> tuple[object, ...]:
-    cursor = move.cursor
-    row = (move.account, move.mailbox, cursor.uidvalidity, cursor.last_uid, cursor.modseq)
-    return (*row, _cursor_crc(move.account, move.mailbox, cursor))
-
-
-def _cursor_crc(account: str, mailbox: str, cursor: Cursor) -> int:
-    """A row from before there were mod-sequences has no modseq in its checksum."""
-    modseq = (cursor.modseq,) if cursor.modseq else ()
-    return _crc(account, mailbox, cursor.uidvalidity, cursor.last_uid, *modseq)
 
 
 def _crc(*values: object) -> int:

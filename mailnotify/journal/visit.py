@@ -6,23 +6,19 @@ question. Nothing is checked but the entry that is asked for.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote
 
 import msgspec
 
 from mailnotify.core.events import Event, NewMail, parse_position
+from mailnotify.core.message import parse_id
 from mailnotify.errors import JournalUnreadable, LetterInvalid
 
-_ID = re.compile(
-    r"(?P<account>[^/]+)/(?P<mailbox>[^/]+);UIDVALIDITY=(?P<uidvalidity>\d{1,10})/;UID=(?P<uid>\d{1,10})"
-)
 _BY_SEQ = """SELECT event FROM entries, journal WHERE epoch = ? AND seq = ?"""
 _BY_IDENTITY = """SELECT event FROM entries
-    WHERE account = ? AND mailbox = ? AND uidvalidity = ? AND uid = ?"""
+    WHERE account = ? AND mailbox = ? AND uidvalidity = ? AND uid = ? AND kind = 'mail'"""
 
 
 def find_mail(path: Path, wanted: str) -> NewMail:
@@ -51,9 +47,8 @@ def find_mail(path: Path, wanted: str) -> NewMail:
 
 
 def _question(wanted: str) -> tuple[str, tuple[object, ...]]:
-    if match := _ID.fullmatch(wanted):
-        place = (unquote(match["account"]), unquote(match["mailbox"]))
-        return _BY_IDENTITY, (*place, int(match["uidvalidity"]), int(match["uid"]))
+    if ref := parse_id(wanted):
+        return _BY_IDENTITY, (ref.account, ref.mailbox, ref.uidvalidity, ref.uid)
     try:
         position = parse_position(wanted)
     except ValueError as problem:

@@ -19,7 +19,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from mailnotify.core.events import AccountState, Event, MailGone, MailSeen, SentFailed
+from mailnotify.core.events import AccountState, Event, MailFiled, MailGone, MailSeen, SentFailed
 from mailnotify.core.message import Address
 from mailnotify.core.text import clean
 
@@ -33,6 +33,8 @@ _PLACE_UNITS: Final = 80
 """UTF-16 units that the name of account and mailbox may take from the body."""
 
 _ELLIPSIS: Final = "…"
+
+_FATES: Final = {MailFiled: "Filed", MailSeen: "Read", MailGone: "Removed"}
 
 
 class Card(Struct, frozen=True, kw_only=True):
@@ -52,8 +54,8 @@ def card(event: Event) -> Card:
         who = ", ".join(each.address for each in event.recipients)
         why = next((each.reason for each in event.recipients), event.reason)
         return _card(f"Not sent to {who}", f"{event.subject}: {why}", if_empty=event.account)
-    if isinstance(event, MailSeen | MailGone):
-        return _card("Read" if isinstance(event, MailSeen) else "Removed", event.id, if_empty=place)
+    if isinstance(event, MailFiled | MailSeen | MailGone):
+        return _card(_FATES[type(event)], event.id, if_empty=place)
     subject = _line(event.subject, BODY_UNITS - _units(f" [{place}]")) or "(no subject)"
     return _card(_sender(event.sender), f"{subject} [{place}]", if_empty=place)
 

@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailnotify.core.events import Entry, MailGone, MailSeen
+from mailnotify.core.events import Entry, MailFiled, MailGone, MailSeen
 from mailnotify.core.text import clean
 from mailnotify.errors import DesktopUnavailable
 from mailnotify.interfaces import ISink
@@ -99,8 +99,8 @@ class DesktopSink:
 
     async def deliver(self, entry: Entry) -> None:
         """See `ISink.deliver`."""
-        if self._is_closed or isinstance(entry.event, MailSeen | MailGone):
-            return  # what was read or removed interrupts nobody
+        if self._is_closed or isinstance(entry.event, MailFiled | MailSeen | MailGone):
+            return  # what was read, filed or removed interrupts nobody
         if self._is_burst() or len(self._queue) >= MOST_WAITING:
             self._more += 1
             self._await_lull()

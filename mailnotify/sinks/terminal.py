@@ -21,6 +21,7 @@ from mailnotify.core.events import (
     AccountState,
     Entry,
     Event,
+    MailFiled,
     MailGone,
     MailSeen,
     NewMail,
@@ -35,6 +36,8 @@ LINE_BYTES: Final = 1024
 
 _PART_BYTES: Final = 200
 """UTF-8, for the name of a place or of a sender."""
+
+_FATES: Final = {MailFiled: "filed", MailSeen: "read", MailGone: "removed"}
 
 _NOT_ASCII: Final = re.compile(r"[^ -~]")
 """DEL too; msgspec has escaped the controls below the space."""
@@ -130,8 +133,8 @@ def _what(event: Event, style: Style) -> str:
     if isinstance(event, AccountState):
         detail = clean(f"{event.cause} {event.remedy}", LINE_BYTES)
         return f"{style(_RED, clean(event.state, _PART_BYTES))}  {detail}".rstrip()
-    if isinstance(event, MailSeen | MailGone):
-        word = "read" if isinstance(event, MailSeen) else "removed"
+    if isinstance(event, MailFiled | MailSeen | MailGone):
+        word = _FATES[type(event)]
         return style(_DIM, f"{word}: message {event.uid}")
     subject = clean(event.subject, LINE_BYTES) or "(no subject)"
     if isinstance(event, SentFailed):
@@ -153,7 +156,7 @@ def _happened_at(entry: Entry) -> datetime:
     """When it happened, as far as a server said so; when it was journalled otherwise."""
     if isinstance(entry.event, AccountState):
         return entry.event.since
-    if isinstance(entry.event, SentFailed | MailSeen | MailGone):
+    if isinstance(entry.event, SentFailed | MailFiled | MailSeen | MailGone):
         return entry.at
     return entry.event.received or entry.at
 

@@ -101,7 +101,8 @@ class Watching(MultiService):
             account.name, mailbox, account.timing, lambda: alerts.latest
         )
         words = partial(preview, most_bytes=account.preview_bytes, html_to_text=visible_text)
-        return Place(account.name, mailbox, self._journal, self._hub.accept, witness, words)
+        accept = partial(self._hub.accept, announce_copies=account.announce_copies)
+        return Place(account.name, mailbox, self._journal, accept, witness, words)
 
     def _opener(self, account: Account, alerts: Alerts) -> Opener:
         """How the connections of one account are made: its mailboxes share a gate."""

@@ -142,6 +142,17 @@ class PreviewTests(SynchronousTestCase):
         self.assertEqual(problem.path, "accounts.home.preview_bytes")
 
 
+class CopiesTests(SynchronousTestCase):
+    """Whether each place of a message is news."""
+
+    def test_switch(self) -> None:
+        """Off unless it is wanted, and nothing but true or false."""
+        self.assertFalse(account(SECRET + URL).announce_copies)
+        self.assertTrue(account(SECRET + URL + "announce_copies = true").announce_copies)
+        problem = account_problem(SECRET + URL + "announce_copies = 1")
+        self.assertEqual(problem.path, "accounts.home.announce_copies")
+
+
 class ConnectionsTests(SynchronousTestCase):
     """How many connections an account may hold."""
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from msgspec import structs
 from zope.interface.verify import verifyObject
 
 from mailnotify.config.schema import Retention
+from mailnotify.core.events import MailGone, MailSeen
 from mailnotify.core.reader import ReaderMark
 from mailnotify.core.sync import Cursor, CursorMove
 from mailnotify.interfaces import IJournal
-from tests.journal.events import NOON, gone, mail, move, seen, state, unread
+from tests.journal.events import NOON, copy, gone, mail, move, place, seen, state, unread
 
 
 class JournalContract:
@@ -113,6 +115,57 @@ class JournalContract:
         self.assertEqual(kinds, ["MailSeen", "MailGone", "MailSeen"])
         self.assertEqual([each.seq for each in journal.read(0, 10)], [1, 2, 3, 4, 5])
 
+    def test_a_mailbox_is_renamed(self) -> None:
+        """Cursor and messages go with it, and the messages keep the ids that were told."""
+        journal = self.make_journal(Retention())
+        journal.append([unread(1, mailbox="Lists")], move(1, mailbox="Lists"), NOON)
+        journal.append([unread(1)], move(5), NOON)
+        journal.rename("home", "Lists", "Old")
+        self.assertIsNone(journal.cursor("home", "Lists"))
+        self.assertEqual(journal.cursor("home", "Old"), Cursor(uidvalidity=7, last_uid=1))
+        self.assertEqual(journal.moved("home", "Old"), NOON)
+        self.assertEqual(list(journal.known("home", "Old", 7, 10)), [1])
+        self.assertEqual(list(journal.mails("home", "Old")), [unread(1, mailbox="Lists")])
+        journal.append([gone(1, mailbox="Old")], None, NOON)
+        (entry,) = journal.read(2, 10)
+        self.assertEqual(entry.event.id, unread(1, mailbox="Lists").id)
+        self.assertEqual(journal.cursor("home", "INBOX"), Cursor(uidvalidity=7, last_uid=5))
+        self.assertEqual(list(journal.known("home", "INBOX", 7, 10)), [1])
+
+    def test_a_mailbox_is_renamed_to_a_name_that_was_known(self) -> None:
+        """What has the name now counts."""
+        journal = self.make_journal(Retention())
+        journal.append([unread(1)], move(9), NOON)
+        journal.append([unread(1, mailbox="Lists")], move(1, mailbox="Lists"), NOON)
+        journal.rename("home", "Lists", "INBOX")
+        self.assertEqual(set(journal.cursors("home")), {"INBOX"})
+        self.assertEqual(journal.cursor("home", "INBOX"), Cursor(uidvalidity=7, last_uid=1))
+        journal.rename("home", "Nowhere", "INBOX")
+        self.assertEqual(journal.cursor("home", "INBOX"), Cursor(uidvalidity=7, last_uid=1))
+
+    def test_all_cursors_of_an_account(self) -> None:
+        """By mailbox, with the id that a mailbox has from its server."""
+        journal = self.make_journal(Retention())
+        cursor = Cursor(uidvalidity=7, last_uid=3, mailbox_id="F-1_a")
+        journal.append([], CursorMove(account="home", mailbox="Work", cursor=cursor), NOON)
+        journal.append([], move(1), NOON)
+        known = {"Work": cursor, "INBOX": Cursor(uidvalidity=7, last_uid=1)}
+        self.assertEqual(journal.cursors("home"), known)
+        self.assertEqual(journal.cursor("home", "Work"), cursor)
+        self.assertEqual(journal.cursors("work"), {})
+
+    def test_patterns(self) -> None:
+        """When each was last looked into; what is no longer configured is forgotten."""
+        journal = self.make_journal(Retention())
+        self.assertEqual(journal.resolved("home"), {})
+        journal.resolve("home", ["Lists/*", "Old/%"], NOON)
+        journal.resolve("work", ["*"], NOON)
+        self.assertEqual(journal.resolved("home"), {"Lists/*": NOON, "Old/%": NOON})
+        later = NOON + timedelta(microseconds=7)
+        journal.resolve("home", ["Lists/*"], later)
+        self.assertEqual(journal.resolved("home"), {"Lists/*": later})
+        self.assertEqual(journal.resolved("work"), {"*": NOON})
+
     def test_only_of_messages_that_were_announced(self) -> None:
         """What nobody was told of is nobody's loss."""
         journal = self.make_journal(Retention())
@@ -130,6 +183,71 @@ class JournalContract:
         """A message and what became of it may come together."""
         journal = self.make_journal(Retention())
         self.assertEqual(len(journal.append([unread(1), seen(1)], move(1), NOON)), 2)
+
+    def test_a_further_place(self) -> None:
+        """A message that lies in two mailboxes is announced once, whatever comes first."""
+        journal = self.make_journal(Retention())
+        journal.append([unread(1)], None, NOON)
+        journal.append([copy(1, "Lists", 5)], None, NOON)
+        self.assertEqual(journal.append([copy(1, "Lists", 5), mail(1)], None, NOON), [])
+        journal.append([gone(1), copy(1, "Archive", 8)], None, NOON)
+        told = [each.event for each in journal.read(0, 10)]
+        self.assertEqual(
+            [(type(each).__name__, each.id, each.mailbox, each.uid) for each in told],
+            [
+                ("NewMail", mail(1).id, "INBOX", 1),
+                ("MailFiled", mail(1).id, "Lists", 5),
+                ("MailGone", mail(1).id, "INBOX", 1),
+                ("MailFiled", mail(1).id, "Archive", 8),
+            ],
+        )
+        self.assertEqual(list(journal.known("home", "Lists", 7, 10)), [5])
+        self.assertEqual(list(journal.known("home", "INBOX", 7, 10)), [])
+
+    def test_two_in_one_mailbox(self) -> None:
+        """They are two deliveries; one that went away and came back is one."""
+        journal = self.make_journal(Retention())
+        journal.append([mail(1), copy(1, "INBOX", 2)], None, NOON)
+        journal.append([gone(1), gone(2), copy(1, "INBOX", 3)], None, NOON)
+        kinds = [type(each.event).__name__ for each in journal.read(0, 10)]
+        self.assertEqual(kinds, ["NewMail", "NewMail", "MailGone", "MailGone", "MailFiled"])
+
+    def test_copies_may_be_announced(self) -> None:
+        """If that is wanted, each place is a message of its own."""
+        journal = self.make_journal(Retention())
+        events = [unread(1), copy(1, "Lists", 5)]
+        journal.append(events, None, NOON, announce_copies=True)
+        self.assertEqual([each.event for each in journal.read(0, 10)], events)
+
+    def test_what_becomes_of_a_further_place(self) -> None:
+        """It is read once for all places, and leaves each of them by itself."""
+        journal = self.make_journal(Retention())
+        journal.append([unread(1), copy(1, "Lists", 5)], None, NOON)
+        there = place("Lists", 5)
+        facts = [MailSeen(**there), seen(1), MailGone(**there), MailGone(**there), gone(1)]
+        told = [each.event for each in journal.append(facts, None, NOON)]
+        self.assertEqual(
+            [(type(each).__name__, each.id, each.mailbox, each.uid) for each in told],
+            [
+                ("MailSeen", mail(1).id, "INBOX", 1),
+                ("MailGone", mail(1).id, "Lists", 5),
+                ("MailGone", mail(1).id, "INBOX", 1),
+            ],
+        )
+
+    def test_a_uid_that_was_given_out_anew(self) -> None:
+        """Another message under a known UID is another one, with an id of its own."""
+        journal = self.make_journal(Retention())
+        journal.append([mail(1)], None, NOON)
+        others = [structs.replace(mail(9, mailbox=each), **place("INBOX", 1)) for each in "ab"]
+        told = journal.append([*others, mail(1), *others], None, NOON)
+        ids = [each.event.id for each in told]
+        self.assertEqual(len({mail(1).id, *ids}), 3)
+        self.assertEqual([each.event.uidvalidity for each in told], [7 + 2**32, 7 + 2 * 2**32])
+        self.assertEqual(journal.mail("home", "INBOX", 7, 1), told[1].event)
+        (entry,) = journal.append([gone(1)], None, NOON)
+        self.assertEqual(entry.event.id, ids[1])
+        self.assertIsNone(journal.mail("home", "INBOX", 7, 2))
 
     def test_known_messages(self) -> None:
         """The newest that were announced and are still there, by mailbox and UIDVALIDITY."""

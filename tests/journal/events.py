@@ -24,7 +24,7 @@ def mail(
             subject=f'Größe {uid}, 👋 "quoted"',
             sender=(Address(name="Ana", address="ana@example.org"),),
             to=(Address(address="bo@example.org"),),
-            message_id=f"{uid}@example.org",
+            message_id=f"{uid}.{uidvalidity}.{mailbox}@example.org",
             date=NOON,
         ),
         Fetched(uid=uid, received=NOON, size=1234, flags=("\\Seen",), attachments=2),
@@ -35,6 +35,16 @@ def mail(
 def unread(uid: int, **place: Any) -> NewMail:
     """The same message before anybody has read it."""
     return structs.replace(mail(uid, **place), flags=())
+
+
+def copy(uid: int, mailbox: str, as_uid: int) -> NewMail:
+    """The same message, unread, found in another place."""
+    return structs.replace(unread(uid), **place(mailbox, as_uid))
+
+
+def place(mailbox: str, uid: int) -> dict[str, Any]:
+    """Where a message may lie."""
+    return _identity(mail(uid, mailbox=mailbox))
 
 
 def seen(uid: int, **place: Any) -> MailSeen:

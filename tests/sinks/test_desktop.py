@@ -8,7 +8,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from mailnotify.core.events import MailGone, MailSeen
+from mailnotify.core.events import MailFiled, MailGone, MailSeen
 from mailnotify.errors import DesktopUnavailable
 from mailnotify.interfaces import ISink
 from mailnotify.sinks.desktop import (
@@ -60,7 +60,7 @@ class DesktopSinkTests(SynchronousTestCase):
 
     def test_what_was_read_elsewhere(self) -> None:
         """What was read or removed elsewhere interrupts nobody."""
-        for kind in (MailSeen, MailGone):
+        for kind in (MailFiled, MailSeen, MailGone):
             event = kind(id="x", account="home", mailbox="INBOX", uidvalidity=1, uid=7)
             self.successResultOf(Deferred.fromCoroutine(self.sink.deliver(entry(event=event))))
         self.assertEqual(self.shower.cards, [])

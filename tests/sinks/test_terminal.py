@@ -15,7 +15,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from mailnotify.core.events import Entry, MailGone, MailSeen
+from mailnotify.core.events import Entry, MailFiled, MailGone, MailSeen
 from mailnotify.interfaces import ISink
 from mailnotify.sinks.outlet import Outlet
 from mailnotify.sinks.terminal import (
@@ -45,7 +45,7 @@ class TextLineTests(SynchronousTestCase):
 
     def test_what_became_of_a_message(self) -> None:
         """It was read, or removed, elsewhere."""
-        for kind, word in ((MailSeen, "read"), (MailGone, "removed")):
+        for kind, word in ((MailSeen, "read"), (MailGone, "removed"), (MailFiled, "filed")):
             event = kind(id="x", account="home", mailbox="INBOX", uidvalidity=1, uid=7)
             line = self.line(entry(event=event))
             self.assertTrue(line.endswith(f"home/INBOX  {word}: message 7"), line)

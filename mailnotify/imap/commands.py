@@ -79,6 +79,18 @@ class Idle(Command):
         self.is_ended = False
         """Whether we have sent DONE: what comes now is the end that we asked for."""
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether what comes now answers nothing: the server says it by itself."""
+        return self.is_running and not self.is_ended
+
+
+def is_news(command: Command | None) -> bool:
+    """Whether what a server says during this command is said by itself, or to a NOOP."""
+    if isinstance(command, Idle):
+        return command.is_listening
+    return command is None or command.name == "NOOP"
+
 
 class Pipeline:
     """The commands of one connection.
@@ -166,7 +178,7 @@ class Pipeline:
         command = self.running
         if command is None:
             self._send(self._waiting.popleft())
-        elif isinstance(command, Idle) and command.is_running and not command.is_ended:
+        elif isinstance(command, Idle) and command.is_listening:
             command.is_ended = True
             self._out += b"DONE" + CRLF
             if not self._is_stepwise:

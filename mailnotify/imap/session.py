@@ -36,7 +36,7 @@ from mailnotify.errors import (
 from mailnotify.imap.answers import HEADER_FIELDS, PREVIEW_FIELDS
 from mailnotify.imap.awaiting import Awaiting
 from mailnotify.imap.client import MailboxClient
-from mailnotify.imap.commands import Command, Pipeline
+from mailnotify.imap.commands import Command, Pipeline, is_news
 from mailnotify.imap.comparing import ask_status
 from mailnotify.imap.examining import EXAMINE, examine
 from mailnotify.imap.fetching import BATCH, Fetching
@@ -375,7 +375,7 @@ class Session:
         if isinstance(response, MailboxItems):
             if not self._is_answer(response, command):
                 self._hint(response.name, status_of(response))
-        elif self._view.heard(response, is_fetching=self._fetches > 0):
+        elif self._view.heard(response, is_news=is_news(command)):
             self._exists()
         elif isinstance(response, FetchData) and self._is_notified and not self._fetches:
             self._awaiting.heard(response, self._fetching.pushed)

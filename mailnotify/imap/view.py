@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mailnotify.imap.responses import Exists, Expunged, NumberSet, Response, Vanished
+from mailnotify.imap.responses import Exists, Expunged, NumberSet, Recent, Response, Vanished
 
 
 class MailboxView:
@@ -32,20 +32,29 @@ class MailboxView:
     def __init__(self, exists: int, uidnext: int) -> None:
         self.exists = exists
         self.removals = 0
+        self._has_told = False
         self._uidnext = uidnext
         self._below: int | None = exists if uidnext else None
 
-    def heard(self, response: Response, *, is_fetching: bool = False) -> bool:
+    def heard(self, response: Response, *, is_news: bool = True) -> bool:
         """Take note of an untagged response; whether it hints at new mail.
 
-        An EXISTS with the number that we know is a hint too, since the server may
-        have dropped a message silently. But not during a FETCH: a server that says
-        EXISTS at every command would be asked for ever.
+        An EXISTS with the number that we know is a hint too, since the server may have
+        dropped a message silently; and RECENT usually follows an EXISTS, but some servers
+        say nothing else. Both count only as news: a server that says them with every
+        answer would be asked for ever.
+
+        Args:
+            is_news: whether the server said it by itself, or when asked what is new.
         """
+        if isinstance(response, Recent):
+            is_alone, self._has_told = not self._has_told, False
+            return response.count > 0 and is_alone and is_news
         if isinstance(response, Exists):
+            self._has_told = True
             is_known = response.count == self.exists
             self._count(response.count)
-            return not (is_known and is_fetching)
+            return is_news or not is_known
         if isinstance(response, Expunged):
             self._remove(response.seq)
         elif isinstance(response, Vanished) and not response.is_earlier:
@@ -80,6 +89,7 @@ class MailboxView:
         """`seq` is the last message up to this UID, for certain."""
         self._uidnext = last_uid + 1
         self._below = seq
+        self.exists = max(self.exists, seq)  # not every server tells of it
 
     def _count(self, count: int) -> None:
         if count < self.exists:  # a removal that we were not told of

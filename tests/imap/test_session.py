@@ -914,6 +914,29 @@ class ListenTests(FetchCase):
         self.uids(12)
         self.assertEqual(self.hints, 1)
 
+    def test_same_count_with_every_answer(self) -> None:
+        """It is no hint before `+`, after DONE and in a STATUS, or it would never end."""
+        self.answer(
+            b"IDLE", b"* 2 EXISTS\r\n* 2 RECENT\r\n+ idling\r\n", b"* 2 EXISTS\r\nTAG OK\r\n"
+        )
+        self.answer(b"STATUS", b"* 2 EXISTS\r\n* 2 RECENT\r\nTAG OK\r\n")
+        self.listen()
+        self.result(self.session.status())
+        self.assertEqual(self.hints, 0)
+        self.answer(b"NOOP", b"* 2 EXISTS\r\n* 2 RECENT\r\nTAG OK\r\n")
+        self.result(self.session.poll())
+        self.assertEqual(self.hints, 1)
+
+    def test_recent(self) -> None:
+        """RECENT by itself is a hint; behind an EXISTS it says nothing more."""
+        self.listen()
+        self.server.say(b"* 1 RECENT\r\n")
+        self.assertEqual(self.hints, 1)
+        self.server.say(b"* 0 RECENT\r\n")
+        self.assertEqual(self.hints, 1)
+        self.server.say(b"* 3 EXISTS\r\n* 1 RECENT\r\n")
+        self.assertEqual(self.hints, 2)
+
     def test_listener_that_fails(self) -> None:
         """An exception in the listener is logged, and the connection stays (row 19)."""
 

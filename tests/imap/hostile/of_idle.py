@@ -26,9 +26,6 @@ POLLED = 61.0
 SETTLED = 1.5
 """The first question in an IDLE."""
 
-SAFETY = 601.0
-"""At most one safety STATUS later."""
-
 BLIND = 125.0
 """One poll that gets no answer, and a new login."""
 
@@ -239,7 +236,30 @@ BEHAVIOURS = (
         name="IDLE tells only of RECENT",
         seen="old UW-IMAP derivatives",
         faults=(Fault(step="news", act=swap(rb"\* \d+ EXISTS\r\n\* 0", b"* 1")),),
-        late_seconds=SAFETY,
+    ),
+    Behaviour(
+        name="nothing tells of more than RECENT",
+        seen="old UW-IMAP derivatives; EXISTS comes with EXAMINE alone",
+        faults=(Fault(step="*", act=swap(rb"(?<!\(\)\] none\r\n)\* \d+ EXISTS\r\n\* 0", b"* 1")),),
+    ),
+    Behaviour(
+        name="RECENT comes before EXISTS",
+        seen="RFC 9051 7: data may come in any order",
+        faults=(
+            Fault(step="*", act=swap(rb"(\* \d+ EXISTS\r\n)\* 0 RECENT\r\n", rb"* 1 RECENT\r\n\1")),
+        ),
+    ),
+    Behaviour(
+        name="EXISTS at every command",
+        seen="servers that tell the number whenever they are asked anything",
+        faults=(
+            Fault(step="*", act=lambda server, said: b"* %d EXISTS\r\n" % len(server.uids) + said),
+        ),
+    ),
+    Behaviour(
+        name="RECENT at every command",
+        seen="nobody took the mailbox's recent letters, since it is only examined",
+        faults=(Fault(step="*", act=before(b"* 2 RECENT\r\n")),),
     ),
     Behaviour(
         name="EXISTS with the old number after an EXPUNGE",
@@ -257,6 +277,16 @@ BEHAVIOURS = (
         events=(
             (10.0, letters("one")),
             (50.0, lambda box: (box.letters.pop(1), box.add(b"two"))),
+        ),
+        faults=(Fault(step="*", act=swap(rb"\* \d+ EXPUNGE\r\n", b"")),),
+    ),
+    Behaviour(
+        name="EXISTS is less after removals and an arrival in one go",
+        seen="a filter that moves mail; the number alone says that nothing came",
+        events=(
+            (10.0, letters("one", "two", "three")),
+            (50.0, lambda box: (box.letters.pop(3), box.letters.pop(4), box.add(b"four"))),
+            (90.0, lambda box: (box.letters.pop(1), box.letters.pop(2), box.add(b"five"))),
         ),
         faults=(Fault(step="*", act=swap(rb"\* \d+ EXPUNGE\r\n", b"")),),
     ),

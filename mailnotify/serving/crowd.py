@@ -5,6 +5,12 @@ stand at the same place, the end. So they stand there together: the crowd has on
 position, a page is judged once for each distinct wish, and each member costs one
 write. Lines are dealt in slices, so that ten thousand members hold up nobody.
 
+What a message costs is mostly the kernel's part of sending it. Of our own part most
+is waiting for memory: the kernel's share of ten thousand connections fills the caches,
+and every object that is looked at has to be fetched again. So those who are shown the
+same stand in a list of their `write` methods, which is kept from message to message
+as long as nobody comes or goes.
+
 Whoever is not as simple as that leaves with his position and goes on alone: one
 who speaks, who does not read, who would be sent too much at once; and all of
 them, when something is missing. Who has caught up comes back. The crowd only
@@ -13,8 +19,8 @@ saves work: without it nobody would miss anything.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from mailnotify.core.events import Event, Position
@@ -47,6 +53,9 @@ Topic = tuple[type, str, str, object]
 Verdict = tuple[bool, ...]
 """Whether events are shown, not plain lines; and for each topic of a page, whether it is."""
 
+Write = Callable[[bytes], object]
+"""Sends something to one member."""
+
 _Member = TypeVar("_Member", bound=Hashable)
 
 
@@ -62,44 +71,96 @@ class Place(NamedTuple):
     told: Position
 
 
+class Hand(NamedTuple, Generic[_Member]):
+    """What is given out in one go.
+
+    Attributes:
+        lines: for each of the members; None: they have to `leave`, and find out by themselves.
+        members: some of whom may have left meanwhile.
+        writes: how to send to them, in the same order; harmless for those who have left.
+    """
+
+    lines: bytes | None
+    members: Sequence[_Member]
+    writes: Sequence[Write]
+
+
 class _Group(Generic[_Member]):
     """The members with one wish, and what they were told last."""
 
-    __slots__ = ("_wish", "judged", "members", "told", "verdict")
+    __slots__ = ("_judged", "_verdict", "members", "told", "wish")
 
     def __init__(self, wish: Wish, epoch: str) -> None:
-        self.members: dict[_Member, None] = {}
+        self.wish = wish
+        self.members: dict[_Member, Write] = {}
         self.told = Position(epoch=epoch, seq=0)
-        self.judged: Sequence[Topic] = ()
-        self.verdict: Verdict = (False,)
-        self._wish = wish
+        self._judged: Sequence[Topic] | None = None
+        self._verdict: Verdict = ()
 
-    def judge(self, topics: Sequence[Topic], events: Iterable[Event]) -> None:
-        """Say which of these are wanted; the verdict is kept until other topics come."""
-        wish = self._wish
-        asked = wish.asked if isinstance(wish, SomePlain) else wish
-        wanted = [asked is None or asked.wants(each) for each in events]
-        self.judged, self.verdict = topics, (isinstance(wish, Subscribe), *wanted)
+    def verdict_on(self, topics: Sequence[Topic], events: Iterable[Event]) -> Verdict:
+        """Say which of these are wanted; it is judged anew when other topics come."""
+        if self._judged is not topics:
+            wish = self.wish
+            asked = wish.asked if isinstance(wish, SomePlain) else wish
+            wanted = [asked is None or asked.wants(each) for each in events]
+            self._judged, self._verdict = topics, (isinstance(wish, Subscribe), *wanted)
+        return self._verdict
 
 
-class _Sheet(Generic[_Member]):
-    """The same lines for all members who have not had them yet."""
+class _Audience(Generic[_Member]):
+    """The members who are shown the same, and which of them have not had it yet."""
 
-    __slots__ = ("lines", "waiting")
+    __slots__ = ("_begin", "_groups", "_lines", "_members", "_places", "_writes")
 
-    def __init__(self, lines: bytes | None) -> None:
-        self.lines = lines
-        self.waiting: dict[_Member, None] = {}
+    def __init__(self) -> None:
+        self._lines: bytes | None = None
+        self._groups: list[_Group[_Member]] = []
+        self._members: list[_Member] = []
+        self._writes: list[Write] = []
+        self._begin = 0
+        self._places: dict[_Member, int] | None = None
 
-    def take(self, most: int) -> list[_Member]:
+    def add(self, group: _Group[_Member]) -> None:
+        """Take in all who have one wish."""
+        self._groups.append(group)
+        self._members += group.members
+        self._writes += group.members.values()
+
+    def lines_of(self, page: Page) -> bytes:
+        """What a page means to them."""
+        return lines_of(page, self._groups[0].wish)
+
+    def begin(self, lines: bytes, position: Position) -> None:
+        """Let everybody wait for these lines, which go up to there."""
+        self._lines = lines
+        self._begin = 0
+        for group in self._groups:
+            group.told = position
+
+    @property
+    def is_served(self) -> bool:
+        """Whether nobody waits."""
+        return self._begin >= len(self._members)
+
+    def take(self, most: int) -> Hand[_Member]:
         """Some who wait: they wait no longer."""
-        taken = list(islice(self.waiting, most))
-        if len(taken) == len(self.waiting):
-            self.waiting = {}
-        else:
-            for each in taken:
-                del self.waiting[each]
-        return taken
+        some = slice(self._begin, self._begin + most)
+        self._begin += most
+        return Hand(self._lines, self._members[some], self._writes[some])
+
+    def strike(self, member: _Member) -> bool:
+        """Take out one who waits; return whether he did. Nothing new can begin after that."""
+        if self._places is None:
+            self._places = {each: place for place, each in enumerate(self._members)}
+        place = self._places.pop(member, -1)
+        if place < self._begin:
+            return False
+        self._writes[place] = _keep_silent
+        return True
+
+
+def _keep_silent(_lines: bytes) -> None:
+    """Stands in the place of one who has left."""
 
 
 class Crowd(Generic[_Member]):
@@ -107,14 +168,17 @@ class Crowd(Generic[_Member]):
 
     Args:
         hub: where entries come from.
+        write_to: finds how to send to a member, when he comes.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, write_to: Callable[[_Member], Write]) -> None:
         self._hub = hub
+        self._write_to = write_to
         self._position = self._before = hub.head
         self._groups: dict[Wish, _Group[_Member]] = {}
-        self._sheets: list[_Sheet[_Member]] = []
         self._topics: tuple[Topic, ...] = ()
+        self._audiences: dict[Verdict, _Audience[_Member]] = {}
+        self._waiting: deque[_Audience[_Member]] = deque()
         self._is_behind = False
 
     def join(self, member: _Member, wish: Wish, position: Position) -> bool:
@@ -131,7 +195,8 @@ class Crowd(Generic[_Member]):
             return False
         if wish not in self._groups:
             self._groups[wish] = _Group(wish, position.epoch)
-        self._groups[wish].members[member] = None
+        self._groups[wish].members[member] = self._write_to(member)
+        self._audiences = {}
         return True
 
     def leave(self, member: _Member, wish: Wish) -> Place:
@@ -140,66 +205,64 @@ class Crowd(Generic[_Member]):
         del group.members[member]
         if not group.members:
             del self._groups[wish]
-        for sheet in self._sheets:
-            if member in sheet.waiting:
-                del sheet.waiting[member]
-                return Place(self._before, group.told)
-        return Place(self._position, group.told)
+        self._audiences = {}
+        was_waiting = any(each.strike(member) for each in self._waiting)
+        return Place(self._before if was_waiting else self._position, group.told)
 
-    def deal(self, most: int) -> Iterator[tuple[Sequence[_Member], bytes | None]]:
-        """Give out what is new: members and the lines for each, to about so many in one call.
-
-        None in place of lines: they have to `leave`, and find out by themselves.
-        """
-        if not self._sheets:
+    def deal(self, most: int) -> Iterator[Hand[_Member]]:
+        """Give out what is new, to about so many members in one call."""
+        if not self._waiting:
             self._begin()
-        while self._sheets and most > 0:
-            members = self._sheets[0].take(most)
-            lines = self._sheets[0].lines
-            if not self._sheets[0].waiting:
-                del self._sheets[0]
-            most -= len(members)
-            yield members, lines
+        while self._waiting and most > 0:
+            audience = self._waiting[0]
+            hand = audience.take(most)
+            if audience.is_served:
+                self._waiting.popleft()
+            most -= len(hand.members)
+            yield hand
 
     @property
     def has_more(self) -> bool:
         """Whether `deal` should be called again, even if nothing new comes."""
-        return bool(self._sheets) or self._is_behind
+        return bool(self._waiting) or self._is_behind
 
     def _begin(self) -> None:
         """Look for what is new, and put down for everybody what he is to be sent."""
         self._before = self._position
         self._is_behind = False
-        if not self._groups:
-            return
-        for most in _PAGES:
+        for most in _PAGES if self._groups else ():
             page = self._look(most)
             if page is None:
                 self._disband()
                 return
-            if self._put_down(page) or most == 1:
-                self._position = page.position
+            if not page.copies:
+                return
+            sheets = [(each, each.lines_of(page)) for each in self._audiences_of(page)]
+            if most == 1 or all(len(lines) <= PAGE_BYTES for _, lines in sheets):
+                self._put_down(sheets, page.position)
                 self._is_behind = len(page.copies) == most
                 return
 
-    def _put_down(self, page: Page) -> bool:
-        """Put down who gets what; return whether it is not too much for anybody."""
+    def _put_down(
+        self, sheets: Sequence[tuple[_Audience[_Member], bytes]], position: Position
+    ) -> None:
+        self._position = position
+        for audience, lines in sheets:
+            if lines:
+                audience.begin(lines, position)
+                self._waiting.append(audience)
+
+    def _audiences_of(self, page: Page) -> Iterable[_Audience[_Member]]:
+        """All members, by what they are shown of a page."""
         events = {topic_of(copy.entry.event): copy.entry.event for copy in page.copies}
         if tuple(events) != self._topics:
             self._topics = tuple(events)
-        topics, position = self._topics, page.position
-        sheets: dict[Verdict, _Sheet[_Member]] = {}
-        for wish, group in self._groups.items():
-            if group.judged is not topics:
-                group.judge(topics, events.values())
-            sheet = sheets.get(group.verdict)
-            if sheet is None:
-                sheet = sheets[group.verdict] = _Sheet(lines_of(page, wish))
-            if sheet.lines:
-                group.told = position
-                sheet.waiting.update(group.members)
-        self._sheets = [each for each in sheets.values() if each.lines]
-        return all(len(each.lines or b"") <= PAGE_BYTES for each in self._sheets)
+            self._audiences = {}
+        if not self._audiences:
+            for group in self._groups.values():
+                verdict = group.verdict_on(self._topics, events.values())
+                self._audiences.setdefault(verdict, _Audience()).add(group)
+        return self._audiences.values()
 
     def _look(self, most: int) -> Page | None:
         """What follows the position, which stays; None if that is not simply a page."""
@@ -210,10 +273,11 @@ class Crowd(Generic[_Member]):
         return None if page.gap else page
 
     def _disband(self) -> None:
-        everybody: _Sheet[_Member] = _Sheet(None)
+        everybody: _Audience[_Member] = _Audience()
         for group in self._groups.values():
-            everybody.waiting.update(group.members)
-        self._sheets = [everybody]
+            everybody.add(group)
+        self._waiting.append(everybody)
+        self._audiences = {}
 
 
 def topic_of(event: Event) -> Topic:

@@ -34,7 +34,7 @@ from mailnotify.direct import DirectTLS, DirectTLSFactory
 from mailnotify.hub import Hub
 from mailnotify.interfaces import IPokable
 from mailnotify.serving.connection import NotifyProtocol
-from mailnotify.serving.crowd import Crowd
+from mailnotify.serving.crowd import Crowd, Write
 from mailnotify.serving.readers import Readers
 from mailnotify.serving.submission import Post
 from mailnotify.serving.tally import Tally
@@ -102,7 +102,7 @@ class NotifyFactory(Factory):
         self.tally = Tally()
         self._subscribers: dict[NotifyProtocol, None] = {}
         self._per_address: Counter[str] = Counter()
-        self.crowd: Crowd[NotifyProtocol] = Crowd(hub)
+        self.crowd: Crowd[NotifyProtocol] = Crowd(hub, lambda each: each.transport.write)
         self._due: OrderedDict[NotifyProtocol, None] = OrderedDict()
         self._turn_call: IDelayedCall | None = None
         self._sweep = LoopingCall(self._check_all)
@@ -219,20 +219,21 @@ class NotifyFactory(Factory):
             self._schedule()
 
     def _serve_crowd(self) -> None:
-        for subscribers, lines in self.crowd.deal(_SLICE):
-            if lines is None:
-                self._for_each(subscribers, NotifyProtocol.pull)
+        for hand in self.crowd.deal(_SLICE):
+            if hand.lines is None:
+                self._for_each(hand.members, NotifyProtocol.pull)
             else:
-                self._send_to_all(subscribers, lines)
+                self._send_to_all(hand.members, hand.writes, hand.lines)
 
-    def _send_to_all(self, subscribers: Sequence[NotifyProtocol], lines: bytes) -> None:
+    def _send_to_all(
+        self, subscribers: Sequence[NotifyProtocol], writes: Sequence[Write], lines: bytes
+    ) -> None:
         """What a message costs is spent here: a call for each subscriber, and no more."""
-        for subscriber in subscribers:
+        for place, write in enumerate(writes):
             try:
-                if subscriber.is_in_crowd:
-                    subscriber.transport.write(lines)
+                write(lines)
             except Exception:
-                self._cut_off(subscriber)
+                self._cut_off(subscribers[place])
 
     def _serve_due(self) -> None:
         until = self.clock.seconds() + _REPLAY_SECONDS

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from operator import setitem
 
 from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailnotify.core.events import Position
 from mailnotify.core.frames import Subscribe
 from mailnotify.hub import Hub
-from mailnotify.serving.crowd import PAGE_BYTES, PAGE_ENTRIES, Crowd, Place, SomePlain, Wish
+from mailnotify.serving.crowd import PAGE_BYTES, PAGE_ENTRIES, Crowd, Place, SomePlain, Wish, Write
 from tests.fakes import MemoryJournal, SteppingNow, account_state, mail
 
 WORK = Subscribe(accounts=("work",))
@@ -32,11 +34,23 @@ class CrowdTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.journal = MemoryJournal()
         self.hub = Hub(self.journal, SteppingNow())
-        self.crowd: Crowd[str] = Crowd(self.hub)
+        self.heard: dict[str, bytes | None] = {}
+        self.crowd: Crowd[str] = Crowd(self.hub, self.ear)
+
+    def ear(self, name: str) -> Write:
+        """What this member hears with."""
+        return partial(setitem, self.heard, name)
 
     def deal(self, most: int = 1000) -> dict[str, bytes | None]:
         """One slice."""
-        return {name: lines for names, lines in self.crowd.deal(most) for name in names}
+        self.heard.clear()
+        for hand in self.crowd.deal(most):
+            if hand.lines is None:
+                self.heard.update(dict.fromkeys(hand.members))
+            else:
+                for write in hand.writes:
+                    write(hand.lines)
+        return dict(self.heard)
 
     def test_one_look_for_all(self) -> None:
         """Equal wishes get the very same bytes; others what they want."""
@@ -152,7 +166,7 @@ class CrowdTests(SynchronousTestCase):
         for trouble in ("restored", "damaged"):
             self.setUp()
             self.hub = Hub(self.journal, SteppingNow(), tail_size=1)
-            self.crowd = Crowd(self.hub)
+            self.crowd = Crowd(self.hub, self.ear)
             for name, wish in {"a": None, "b": ALL, "c": WORK}.items():
                 self.crowd.join(name, wish, at(0))
             self.hub.accept([mail(uid) for uid in range(1, 9)])
@@ -187,7 +201,7 @@ class Everyone:
         self.wishes: dict[str, Wish] = {"a": None, "b": None, "c": ALL, "d": WORK, "e": WORK}
         self.wishes["f"] = Subscribe(mailboxes=("Lists",))
         self._hub = Hub(MemoryJournal(), SteppingNow())
-        self._crowd: Crowd[str] = Crowd(self._hub)
+        self._crowd: Crowd[str] = Crowd(self._hub, self._ear)
         self._inside: set[str] = set()
         self._stands_at = dict.fromkeys(self.wishes, 0)
         self._heard = dict.fromkeys(self.wishes, b"")
@@ -198,9 +212,10 @@ class Everyone:
         self._hub.accept([mail(self._uid, account=account, mailbox=mailbox)])
 
     def deal(self, most: int) -> None:
-        for names, lines in self._crowd.deal(most):
-            for name in names:
-                self._heard[name] += lines or b""
+        for hand in self._crowd.deal(most):
+            assert hand.lines is not None, "nothing is missing here"
+            for write in hand.writes:
+                write(hand.lines)
 
     def change_sides(self, name: str) -> None:
         """Leave the crowd; or read alone, and join it if that is possible."""
@@ -223,6 +238,9 @@ class Everyone:
     def due_to(self, name: str) -> bytes:
         """All that one should have heard."""
         return self._lines(name, 0)
+
+    def _ear(self, name: str) -> Write:
+        return lambda lines: self._heard.update({name: self._heard[name] + lines})
 
     def _read_alone(self, name: str) -> None:
         self._heard[name] += self._lines(name, self._stands_at[name])

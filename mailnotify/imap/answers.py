@@ -7,11 +7,13 @@ message over two responses, in any order.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Set
 
 from mailnotify.core.message import Fetched
 from mailnotify.core.preview import MOST_BODY_BYTES
 from mailnotify.core.structure import count_attachments
+from mailnotify.core.text import clean
+from mailnotify.core.twins import EMAIL, GMAIL, GUID
 from mailnotify.imap.responses import FetchData, Response
 
 _ITEMS = b"UID FLAGS INTERNALDATE RFC822.SIZE"
@@ -31,6 +33,31 @@ PREVIEW_FIELDS = b"(%b BODYSTRUCTURE %b BODY.PEEK[TEXT]<0.%d>)" % (
 
 LEAST_FIELDS = b"(%b %b)" % (_ITEMS, _HEADER)
 """For a server that stumbles over the MIME structure of a message."""
+
+_NAMES = (b"X-GM-MSGID", b"EMAILID", b"X-GUID")
+"""What servers call a message in every mailbox; the first one that can be had is asked for."""
+
+_NAME_BYTES = 255
+"""RFC 8474 §4.2.1; Dovecot's are shorter."""
+
+
+def with_name(items: bytes, capabilities: Set[str], maker: str) -> bytes:
+    """These items, and what the server calls a message wherever it lies, if it does.
+
+    Args:
+        maker: the name in its ID (RFC 2971): Dovecot does not announce what it has.
+    """
+    has = ("X-GM-EXT-1" in capabilities, "OBJECTID" in capabilities, maker.lower() == "dovecot")
+    name = next((name for name, is_there in zip(_NAMES, has, strict=True) if is_there), b"")
+    return items.replace(b"(UID ", b"(UID %b " % name, 1) if name else items
+
+
+def fewer(items: bytes) -> bytes | None:
+    """What to ask for of a server that stumbles over these items; None if they are the least."""
+    for name in _NAMES:
+        if items.startswith(b"(UID %b " % name):
+            return items.replace(name + b" ", b"", 1)
+    return None if items == LEAST_FIELDS else LEAST_FIELDS
 
 
 class Answers:
@@ -95,4 +122,14 @@ def _merged(known: Fetched | None, told: FetchData) -> Fetched:
         header=told.header or known.header,
         attachments=count_attachments(told.bodystructure) or known.attachments,
         text=text[:MOST_BODY_BYTES],  # a server that knows no partial sends all of it
+        object_id=_object_id(told) or known.object_id,
     )
+
+
+def _object_id(told: FetchData) -> str:
+    if told.gmail_message_id:
+        return f"{GMAIL}{told.gmail_message_id}"
+    for prefix, name in ((EMAIL, told.email_id), (GUID, told.guid)):
+        if name:
+            return prefix + clean(name, _NAME_BYTES)
+    return ""

@@ -156,6 +156,7 @@ _ITEMS: dict[str, tuple[str, Callable[[Value], object]]] = {
     "X-GM-MSGID": ("gmail_message_id", number),
     "X-GM-THRID": ("gmail_thread_id", number),
     "X-GM-LABELS": ("gmail_labels", _read_labels),
+    "X-GUID": ("guid", word),
     "ENVELOPE": ("envelope", _as_it_is),
     "BODYSTRUCTURE": ("bodystructure", _as_it_is),
     "BODY": ("bodystructure", _as_it_is),

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 
 from mailnotify.core.message import Fetched
 from mailnotify.errors import CommandRefused
-from mailnotify.imap.answers import HEADER_FIELDS, LEAST_FIELDS, Answers
+from mailnotify.imap.answers import HEADER_FIELDS, LEAST_FIELDS, Answers, fewer
 from mailnotify.imap.commands import Command, uid_set
 from mailnotify.imap.pushed import Pushed
 from mailnotify.imap.responses import (
@@ -175,8 +175,8 @@ class Fetching:
     async def _ask(self, uids: bytes, answers: Answers) -> Tagged:
         """Fetch these; with fewer items from now on if the server does not know them all."""
         answer = await self._fetch_items(uids, self._items, answers)
-        if answer.status is Status.BAD and self._items is not LEAST_FIELDS:
-            self._items = LEAST_FIELDS
+        while answer.status is Status.BAD and (items := fewer(self._items)) is not None:
+            self._items = items
             answer = await self._fetch_items(uids, self._items, answers)
         return answer
 

@@ -22,7 +22,7 @@ from mailnotify.errors import ChannelInsecure, CommandRefused, LoginDeferred, Lo
 from mailnotify.imap.client import MailboxClient
 from mailnotify.imap.commands import Command
 from mailnotify.imap.mailbox_names import is_quotable, literal, quoted
-from mailnotify.imap.responses import Status, Tagged
+from mailnotify.imap.responses import Id, Response, Status, Tagged
 
 
 async def know_capabilities(client: MailboxClient) -> frozenset[str]:
@@ -133,12 +133,23 @@ def _judge(client: MailboxClient, credentials: Credentials, answer: Tagged | Non
     raise LoginDenied(peer=client.peer, user=credentials.user, said=said, advice=advice)
 
 
-async def introduce(client: MailboxClient) -> None:
-    """Say who we are if the server wants to know: 163.com lets nobody in without."""
+async def introduce(client: MailboxClient) -> str:
+    """Say who we are if the server wants to know: 163.com lets nobody in without.
+
+    Returns:
+        What the server calls itself; empty if it does not say.
+    """
+    told: list[str] = []
+
+    def collect(response: Response) -> None:
+        if isinstance(response, Id):
+            told.append(response.fields.get("name") or "")
+
     if "ID" in await know_capabilities(client):
         fields = ("name", "mailnotify", "version", mailnotify.__version__)
         words = b" ".join(quoted(field.encode("ascii")) for field in fields)
-        await client.run(Command("ID", b"(" + words + b")"))
+        await client.run(Command("ID", b"(" + words + b")", collect=collect))
+    return next(iter(told), "")
 
 
 def _refused(client: MailboxClient, command: str, answer: Tagged) -> CommandRefused:

@@ -176,6 +176,7 @@ class FetchData(Struct, frozen=True, kw_only=True):
         email_id, thread_id: RFC 8474.
         gmail_message_id, gmail_thread_id, gmail_labels: Gmail's X-GM-MSGID,
             X-GM-THRID, X-GM-LABELS (labels decoded as names of mailboxes).
+        guid: Dovecot's X-GUID.
         envelope, bodystructure: parsed, not interpreted.
     """
 
@@ -191,6 +192,7 @@ class FetchData(Struct, frozen=True, kw_only=True):
     gmail_message_id: int | None = None
     gmail_thread_id: int | None = None
     gmail_labels: tuple[str, ...] | None = None
+    guid: str | None = None
     envelope: Value = None
     bodystructure: Value = None
 

@@ -33,7 +33,7 @@ from mailnotify.errors import (
     PeerError,
     ProtocolViolated,
 )
-from mailnotify.imap.answers import HEADER_FIELDS, PREVIEW_FIELDS
+from mailnotify.imap.answers import HEADER_FIELDS, PREVIEW_FIELDS, with_name
 from mailnotify.imap.awaiting import Awaiting
 from mailnotify.imap.client import MailboxClient
 from mailnotify.imap.commands import Command, Pipeline, is_news
@@ -113,8 +113,8 @@ async def open_session(
         assert client is not None
         if (await client.greeted.wait()).status is not Status.PREAUTH:
             await log_in(client, await credentials())
-        await introduce(client)
-        return _session(client, account, clock, habits)
+        maker = await introduce(client)
+        return _session(client, account, clock, habits, maker)
     except BaseException:  # also when we are cancelled: nothing may stay open
         if client is not None:
             client.abort()
@@ -122,16 +122,17 @@ async def open_session(
 
 
 def _session(
-    client: MailboxClient, account: Account, clock: IReactorTime, habits: Habits
+    client: MailboxClient, account: Account, clock: IReactorTime, habits: Habits, maker: str
 ) -> Session:
     may_compress = account.compress is Compress.AUTO
+    items = PREVIEW_FIELDS if account.preview_bytes else HEADER_FIELDS
     return Session(
         client,
         clock,
         account.timing.idle_renewal_seconds,
         habits,
         may_compress=may_compress,
-        items=PREVIEW_FIELDS if account.preview_bytes else HEADER_FIELDS,
+        items=with_name(items, client.capabilities or frozenset(), maker),
     )
 
 

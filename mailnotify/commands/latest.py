@@ -22,6 +22,8 @@ from mailnotify.errors import MailnotifyError
 from mailnotify.imap.session import Session, open_session
 from mailnotify.taps.configured import ConfiguredOptions
 from mailnotify.taps.logins import Logins
+from mailnotify.taps.resolving import resolve_in_daemons
+from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.tls import Connector
 
 _SUBJECT_BYTES = 1024
@@ -67,6 +69,7 @@ def _complain(place: str, error: MailnotifyError) -> None:
 
 
 async def _ask_all(reactor: Any, config: Config) -> None:
+    resolve_in_daemons(reactor)
     connector = Connector(reactor)
     logins = Logins(reactor, state_dir=config.state_dir, connector=connector)
 
@@ -88,6 +91,7 @@ async def _ask_all(reactor: Any, config: Config) -> None:
 
 def run(options: usage.Options) -> int:
     """Ask all accounts at once."""
+    keep_time_monotonic()
     try:
         react(lambda reactor: Deferred.fromCoroutine(_ask_all(reactor, options["loaded"])))
     except SystemExit as end:

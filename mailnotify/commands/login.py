@@ -28,6 +28,7 @@ from mailnotify.core.text import clean
 from mailnotify.errors import ConfigInvalid, MailnotifyError, Problem
 from mailnotify.taps.configured import ConfiguredOptions
 from mailnotify.taps.logins import Logins
+from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.tls import Connector
 
@@ -157,6 +158,7 @@ def run(options: usage.Options) -> int:
     failures: list[MailnotifyError] = []
 
     async def attempt(reactor: Any) -> None:
+        resolve_in_daemons(reactor)
         logins = Logins(reactor, state_dir=config.state_dir, connector=Connector(reactor))
 
         def open_browser(url: str) -> None:

@@ -56,6 +56,7 @@ from mailnotify.taps.errand import Errand, prepare
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.outcome import INTERRUPTED, complaint, exit_code
 from mailnotify.taps.reaching import DEFAULT_PORT, FLAGS, PARAMETERS, Way, read_way
+from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.tls import Connector
 
@@ -292,6 +293,7 @@ class _Run:
 
     def begin(self, reactor: Any) -> Deferred[None]:
         """Fires when everything was said."""
+        resolve_in_daemons(reactor)
         measuring = Measuring(self._errand, self._config, self._options["way"], reactor)
         running = Deferred.fromCoroutine(measuring.within(self._options["seconds"]))
         ended: Deferred[None] = running.addCallbacks(

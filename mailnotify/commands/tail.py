@@ -34,6 +34,7 @@ from mailnotify.sinks.outlet import Outlet
 from mailnotify.sinks.terminal import TerminalSink, json_line, text_line, with_colours
 from mailnotify.taps.client import new_backoff
 from mailnotify.taps.reaching import DEFAULT_PORT, FLAGS, PARAMETERS, read_way
+from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.timebase import keep_time_monotonic
 
 LOOK_SECONDS: Final = 0.25
@@ -208,6 +209,7 @@ def run(options: Options) -> int:
     globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
 
     async def follow(reactor: Any) -> None:
+        resolve_in_daemons(reactor)
         tail = Tail(
             options,
             outlet=Outlet(sys.stdout.fileno(), reactor),

@@ -34,6 +34,7 @@ from mailnotify.taps.reaching import (
     Way,
     read_way,
 )
+from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.timebase import keep_time_monotonic
 
 FIRST_RETRY_SECONDS: Final = 0.5
@@ -102,6 +103,7 @@ def makeService(options: Options) -> Client:
     keep_time_monotonic()
     from twisted.internet import reactor  # twistd has chosen it by now
 
+    resolve_in_daemons(reactor)
     way: Way = options["way"]
     sinks: list[ISink] = [LogSink()]
     if not options["no-desktop"]:

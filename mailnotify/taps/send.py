@@ -37,6 +37,7 @@ from mailnotify.taps.errand import Errand, prepare
 from mailnotify.taps.handing import hand_over, read_terms
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.outcome import INTERRUPTED, complaint, exit_code
+from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.tls import Connector
 
@@ -229,6 +230,7 @@ def send_here(errand: Errand) -> int:
     from twisted.internet import reactor
 
     running: Any = reactor
+    resolve_in_daemons(running)
     sending = _make(errand, running, done=lambda _: None)
     running.callWhenRunning(sending.startService)
     running.addSystemEventTrigger("before", "shutdown", sending.stopService)
@@ -264,6 +266,7 @@ def makeService(options: Options) -> Sending:
     keep_time_monotonic()
     from twisted.internet import reactor  # twistd has chosen it by now
 
+    resolve_in_daemons(reactor)
     return _make(errand, reactor, done=lambda code: atexit.register(_exit_as, code))
 
 

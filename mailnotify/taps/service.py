@@ -32,6 +32,7 @@ from mailnotify.taps.configured import ConfiguredOptions
 from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.listening import Listening
 from mailnotify.taps.posting import Posting
+from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.threads import defer_to_daemon
 from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.taps.watching import Watching
@@ -131,4 +132,5 @@ def makeService(options: Options) -> Mailnotify:
     keep_time_monotonic()
     from twisted.internet import reactor  # twistd has chosen it by now
 
+    resolve_in_daemons(reactor)
     return Mailnotify(options["loaded"], reactor)

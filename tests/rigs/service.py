@@ -23,9 +23,12 @@ class Service:
     """``twistd -n mailnotify`` with a configuration of the test's.
 
     Attributes:
+        prelude: Python that the process runs before anything else.
         port: where the line protocol is offered.
         directory: holds the configuration, the log and the state.
     """
+
+    prelude = ""
 
     def __init__(self, accounts: str, *, state_dir: Path | None = None, extra: str = "") -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="mailnotify-service-"))
@@ -43,7 +46,11 @@ class Service:
     def start(self) -> Service:
         """Start the process; return when its port answers."""
         command = [
-            *(sys.executable, "-c", "from twisted.scripts.twistd import run; run()"),
+            *(
+                sys.executable,
+                "-c",
+                f"{self.prelude}\nfrom twisted.scripts.twistd import run; run()",
+            ),
             *("-n", "--pidfile=", f"--logfile={self.log_file}"),
             *("mailnotify", "--config", str(self.config_file)),
         ]

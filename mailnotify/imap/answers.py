@@ -21,18 +21,24 @@ _FIELDS = b"FROM TO SUBJECT DATE MESSAGE-ID REPLY-TO LIST-ID CONTENT-TYPE"
 _HEADER = b"BODY.PEEK[HEADER.FIELDS (%b)]" % _FIELDS
 _MORE_HEADER = b"BODY.PEEK[HEADER.FIELDS (%b CONTENT-TRANSFER-ENCODING)]" % _FIELDS
 
-HEADER_FIELDS = b"(%b BODYSTRUCTURE %b)" % (_ITEMS, _HEADER)
+MOST_HEADER_BYTES = 1024 * 1024
+"""Of these fields; some 40,000 recipients. The rest of a longer header is not even sent."""
+
+_PART = b"<0.%d>" % MOST_HEADER_BYTES
+
+HEADER_FIELDS = b"(%b BODYSTRUCTURE %b%b)" % (_ITEMS, _HEADER, _PART)
 """Everything an alert needs, and no ENVELOPE: servers build that wrongly."""
 
-PREVIEW_FIELDS = b"(%b BODYSTRUCTURE %b BODY.PEEK[TEXT]<0.%d>)" % (
+PREVIEW_FIELDS = b"(%b BODYSTRUCTURE %b%b BODY.PEEK[TEXT]<0.%d>)" % (
     _ITEMS,
     _MORE_HEADER,
+    _PART,
     MOST_BODY_BYTES,
 )
 """The same, and the first bytes of the body with what is needed to read them."""
 
 LEAST_FIELDS = b"(%b %b)" % (_ITEMS, _HEADER)
-"""For a server that stumbles over the MIME structure of a message."""
+"""For a server that stumbles over the MIME structure of a message, or knows no partials."""
 
 _NAMES = (b"X-GM-MSGID", b"EMAILID", b"X-GUID")
 """What servers call a message in every mailbox; the first one that can be had is asked for."""

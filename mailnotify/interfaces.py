@@ -6,8 +6,9 @@ or more implementations, each held to the seam by ``verifyObject`` in the tests.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 from zope.interface import Attribute, Interface
@@ -191,7 +192,7 @@ class IMailSession(Interface):
             CommandRefused: the server offers it and will not do it.
         """
 
-    def fetch(first_uid: int) -> Awaitable[Sequence[Fetched]]:
+    def fetch(first_uid: int) -> Coroutine[Any, Any, Sequence[Fetched]]:
         """Fetch all messages from this UID on, in order of UID, none below it.
 
         Works during `listen` too: the session leaves and enters IDLE by itself.

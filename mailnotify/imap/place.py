@@ -124,14 +124,18 @@ class Place:
             return ()
         return self._journal.known(self.account, self.mailbox, cursor.uidvalidity, _MOST_KNOWN)
 
-    def store(self, fetched: Sequence[Fetched]) -> None:
-        """Journal these messages together with the cursor that covers them.
+    def events(self, fetched: Sequence[Fetched]) -> list[NewMail]:
+        """What there is to tell of these messages; call `store` with it."""
+        uidvalidity = self._begun.uidvalidity
+        return [self._event(each, uidvalidity) for each in fetched]
+
+    def store(self, events: Sequence[NewMail]) -> None:
+        """Journal these events together with the cursor that covers them.
 
         Raises:
             JournalUnwritable: nothing was stored.
         """
-        cursor = advance(self._begun, tuple(each.uid for each in fetched))
-        self._move([self._event(each, cursor.uidvalidity) for each in fetched], cursor)
+        self._move(events, advance(self._begun, tuple(each.uid for each in events)))
 
     def remembered(self) -> Known:
         """What the journal knows of this mailbox, for when its UIDs have lost their meaning."""

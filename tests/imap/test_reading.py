@@ -12,6 +12,7 @@ from mailnotify.core.sync import Cursor, CursorMove, MailboxStatus
 from mailnotify.errors import CommandRefused
 from mailnotify.imap.place import Place
 from mailnotify.imap.reading import Reading
+from mailnotify.imap.session import BATCH
 from mailnotify.imap.witness import Witness
 from tests.fakes import MemoryJournal
 from tests.imap.fake_session import FakeSession
@@ -225,6 +226,53 @@ class SweepTests(ReadingCase):
         self.assertTrue(self.result(self.reading.compare()))
         self.catch_up()
         self.assertEqual(self.announced(), [("INBOX", 4), ("Work", 6)])
+
+
+class FloodTests(ReadingCase):
+    """More than one batch."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.session = FakeSession(range(1, 2 * BATCH + 2))
+        self.clock = Clock()
+        self.reading = Reading(self.session, self.places[:1], self.clock)
+        self.known_up_to("INBOX", 0)
+        self.result(self.reading.examine())
+        self.gate = self.session.held["fetch"] = Deferred()
+        self.catching_up = Deferred.fromCoroutine(self.reading.catch_up(self.changed))
+
+    def answer(self) -> None:
+        """The server answers the fetch that is under way, and no other."""
+        gate, self.gate = self.gate, Deferred()
+        self.session.held["fetch"] = self.gate
+        gate.callback(None)
+
+    def last_uid(self) -> int:
+        return self.journal.cursor("home", "INBOX").last_uid
+
+    def test_next_batch_is_asked_for_at_once(self) -> None:
+        """The server gathers a batch while the one before it is decoded and journalled."""
+        self.answer()
+        self.assertEqual(self.session.calls.count("fetch"), 2)
+        self.assertEqual((self.journal.head, self.last_uid()), (0, 0))
+        self.clock.pump([0] * BATCH)
+        self.assertEqual((self.journal.head, self.last_uid()), (BATCH, BATCH))
+        for _ in range(3):
+            self.answer()
+            self.clock.pump([0] * BATCH)
+        self.successResultOf(self.catching_up)
+        self.assertEqual(self.journal.head, 2 * BATCH + 1)
+
+    def test_cut_costs_only_the_rest(self) -> None:
+        """What ends the work ends the fetch that was asked for ahead; the cursor fits."""
+        self.answer()
+        self.clock.pump([0] * BATCH)
+        self.answer()
+        ahead = self.gate
+        self.catching_up.cancel()
+        self.failureResultOf(self.catching_up)
+        self.assertTrue(ahead.called)
+        self.assertEqual((self.journal.head, self.last_uid()), (BATCH, BATCH))
 
 
 class NotifiedTests(ReadingCase):

@@ -770,21 +770,21 @@ class BatchTests(FetchCase):
 
     def test_ten_thousand(self) -> None:
         """They come in batches, one SEARCH for all of them, none lost and none twice."""
-        self.arrive(*range(100, 1300, 2))
+        self.arrive(*range(100, 100 + 6 * BATCH, 2))
         got: list[int] = []
         while uids := self.uids(got[-1] + 1 if got else 12):
             self.assertLessEqual(len(uids), BATCH)
             got += uids
-        self.assertEqual(got, list(range(100, 1300, 2)))
+        self.assertEqual(got, list(range(100, 100 + 6 * BATCH, 2)))
         self.assertEqual(len(self.heard(b"UID SEARCH")), 1)
-        self.arrive(2000)
+        self.arrive(9000)
         self.server.heard.clear()
-        self.assertEqual(self.uids(1299), [2000])
+        self.assertEqual(self.uids(got[-1] + 1), [9000])
         self.assertEqual(len(self.server.heard), 1)
 
     def test_short_batch_is_filled(self) -> None:
         """A batch is short only at the end, even if messages of it have gone meanwhile."""
-        self.arrive(*range(100, 500))
+        self.arrive(*range(100, 200 + BATCH))
         self.server.answers[b"UID FETCH"] = lambda words: self.thin_out(words)
         self.assertEqual(len(self.uids(12)), BATCH)
 
@@ -798,33 +798,34 @@ class BatchTests(FetchCase):
 
     def test_asked_again_from_before(self) -> None:
         """A fetch from an earlier UID than the last one searches anew."""
-        self.arrive(*range(100, 400))
+        self.arrive(*range(100, 200 + BATCH))
         self.assertEqual(self.uids(12)[0], 100)
         self.assertEqual(self.uids(12)[0], 100)
         self.assertEqual(len(self.heard(b"UID SEARCH")), 2)
 
     def test_asked_from_further_on(self) -> None:
         """A fetch from a later UID brings nothing below it."""
-        self.arrive(*range(100, 400))
+        self.arrive(*range(100, 200 + BATCH))
         self.uids(12)
-        self.assertEqual(self.uids(390), list(range(390, 400)))
+        last = range(190 + BATCH, 200 + BATCH)
+        self.assertEqual(self.uids(last[0]), list(last))
 
     def test_more_than_the_count(self) -> None:
         """A server with far more letters than it said costs no memory and no message."""
-        self.letters.uids += range(100, 600)
+        self.letters.uids += range(100, 200 + 2 * BATCH)
         got = self.uids(12)
         self.letters.mute = {100 + BATCH, 101 + BATCH}
         while uids := self.uids(got[-1] + 1):
             self.assertLessEqual(len(uids), BATCH)
             got += uids
-        self.assertEqual(got, list(range(100, 600)))
+        self.assertEqual(got, list(range(100, 200 + 2 * BATCH)))
 
     def test_boundary(self) -> None:
         """A batch of UIDs is named by ranges, so that the line stays short."""
-        self.arrive(*range(100, 100 + BATCH + 1), 900)
+        self.arrive(*range(100, 100 + BATCH + 1), 9000)
         self.uids(12)
         self.assertEqual(self.commands()[-1], b"UID FETCH 100:%d (UID" % (99 + BATCH))
-        self.assertEqual(self.uids(100 + BATCH), [100 + BATCH, 900])
+        self.assertEqual(self.uids(100 + BATCH), [100 + BATCH, 9000])
 
 
 class ListenTests(FetchCase):

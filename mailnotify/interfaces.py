@@ -16,9 +16,10 @@ from zope.interface import Attribute, Interface
 from mailnotify.config.schema import Server, Trust
 from mailnotify.core.events import AccountState, Entry, Event, NewMail
 from mailnotify.core.message import Fetched
+from mailnotify.core.patterns import Listing, Wanted
 from mailnotify.core.reader import ReaderMark
 from mailnotify.core.sync import Cursor, CursorMove, MailboxStatus
-from mailnotify.imap.responses import NumberSet
+from mailnotify.imap.responses import ListItem, NumberSet
 
 
 class IJournal(Interface):
@@ -179,11 +180,28 @@ class IMailSession(Interface):
         not say is 0. The open mailbox is asked too (NOOP), and hints if it changed.
         """
 
-    def notify(mailboxes: Sequence[str]) -> Awaitable[Mapping[str, MailboxStatus]]:
+    def list_mailboxes(wanted: Wanted) -> Awaitable[Listing]:
+        """Which mailboxes the patterns of an account bring (LIST).
+
+        Raises:
+            CommandRefused: the server does not list.
+        """
+
+    def hear_names(told: Callable[[ListItem], object]) -> None:
+        """Have `told` called when the server says by itself that a name has changed."""
+
+    def notify(
+        mailboxes: Sequence[str], below: Sequence[str] = (), roots: Sequence[str] = ()
+    ) -> Awaitable[Mapping[str, MailboxStatus]]:
         """Have the server tell of these too, without being asked (NOTIFY, RFC 5465).
 
         Call it before `examine`, once. New messages of the open mailbox then come
         with their hint, so that `fetch` has nothing to ask for.
+
+        Args:
+            below: mailboxes too, which lie below one of the roots.
+            roots: below these the server is to tell of all mailboxes, and of their names;
+                "" is everything.
 
         Returns:
             As `survey`: how they stand now.

@@ -81,13 +81,37 @@ class Wanted(Struct, frozen=True, kw_only=True, dict=True):
 
 def read_wanted(mailboxes: Iterable[str]) -> Wanted:
     """Sort what stands in the configuration."""
-    names, patterns, exceptions = [], [], []
+    names: list[str] = []
+    patterns: list[str] = []
+    exceptions: list[str] = []
     for each in mailboxes:
         if each.startswith(EXCEPTION):
             exceptions.append(each.removeprefix(EXCEPTION))
         else:
             (patterns if is_pattern(each) else names).append(each)
     return Wanted(names=tuple(names), patterns=tuple(patterns), exceptions=tuple(exceptions))
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """What patterns bring from a server now.
+
+    Attributes:
+        names: of the mailboxes that patterns bring, each once, INBOX first.
+        there: of all mailboxes that the server named, wanted or not.
+        delimiter: between levels; None if there are none.
+        passed_over: wanted by name, but marked as no place for new mail.
+        overflow: so many more were brought than are watched.
+        barren: patterns that bring nothing.
+        top: if there are such, some names of the first level, for a person.
+    """
+
+    names: tuple[str, ...]
+    there: frozenset[str] = frozenset()
+    delimiter: str | None = "/"
+    passed_over: frozenset[str] = frozenset()
+    overflow: int = 0
+    barren: tuple[str, ...] = ()
+    top: tuple[str, ...] = ()
 
 
 class Pattern:

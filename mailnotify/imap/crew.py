@@ -5,6 +5,10 @@ shared out (`planning`). Then come the others. A server that says "too many
 connections" is taken at its word: the last watcher leaves, and the one before
 it sweeps its mailboxes too, so that none is ever without eyes. Once in a while
 one more is tried again, since such limits count the connections of others as well.
+
+Where patterns bring mailboxes (`roster`), the first watcher looks for what has come
+and gone before it shares out, and again whenever it is time. It takes up changes of
+its own share as it goes; the others begin anew with theirs.
 """
 
 from __future__ import annotations
@@ -16,11 +20,13 @@ from twisted.application.service import MultiService, Service
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from mailnotify.errors import PeerError
+from mailnotify.errors import CommandRefused, PeerError
 from mailnotify.imap.crowding import is_crowded
 from mailnotify.imap.place import Place
-from mailnotify.imap.planning import Group, share_out
+from mailnotify.imap.planning import Group, arrange, share_out
 from mailnotify.imap.reading import Reading
+from mailnotify.imap.responses import ListItem
+from mailnotify.imap.roster import Roster
 from mailnotify.imap.watcher import Watcher
 from mailnotify.imap.witness import Witness
 from mailnotify.interfaces import IMailSession
@@ -41,11 +47,15 @@ class Crew(MultiService):
     """Watches all mailboxes of one account.
 
     Args:
-        places: the mailboxes, the most important first.
+        places: the mailboxes that are named, the most important first.
+        roster: what patterns bring besides.
         open_session: connects and logs in.
         make_watcher: gives a watcher for a seat.
         most_connections: a budget, at least one.
         clock: measures patience.
+
+    Attributes:
+        account: whose they are.
     """
 
     _log = Logger()
@@ -58,9 +68,13 @@ class Crew(MultiService):
         *,
         most_connections: int,
         clock: IReactorTime,
+        roster: Roster | None = None,
     ) -> None:
         super().__init__()
-        self._places = {each.mailbox: each for each in places}
+        self._named = {each.mailbox: each for each in places}
+        self._places = dict(self._named)
+        self._roster = roster
+        self.account = places[0].account if roster is None else roster.account
         self._open_session = open_session
         self._make_watcher = make_watcher
         self._budget = self._most = most_connections
@@ -98,14 +112,71 @@ class Crew(MultiService):
             raise
         if seat is self._seats[0]:  # what its server can do holds for all
             self._capabilities = session.capabilities
+            await self._look_first(session)
             self._share_out(asking=seat)
         seat.group = self._groups[self._seats.index(seat)]
-        return Reading(session, self.places(seat), self._clock, is_notified=seat.group.is_notified)
+        return Reading(
+            session,
+            self.places(seat),
+            self._clock,
+            is_notified=seat.group.is_notified,
+            census=None if self._roster is None else Rounds(self, seat, self._roster),
+        )
 
     def places(self, seat: Seat) -> list[Place]:
         """What this seat watches, or is going to."""
         group = self._groups[min(seat.number, len(self._groups) - 1)]
-        return [self._places[each] for each in group.mailboxes]
+        return [self._places[each] for each in group.mailboxes if each in self._places]
+
+    def witnesses(self, seat: Seat) -> list[Witness]:
+        """Who hears of this seat's failures."""
+        found = [each.witness for each in self.places(seat)]
+        if self._roster is not None and seat.number == 0:
+            found.append(self._roster.witness)
+        return found
+
+    # -- what patterns bring
+
+    async def _look_first(self, session: IMailSession) -> None:
+        """See what there is; a session of which nothing comes is not left open."""
+        if self._roster is None:
+            return
+        try:
+            await self._roster.look(session)
+        except CommandRefused as error:
+            if not self._places:
+                session.abort()
+                raise
+            self._log.warn("{account}: {why}", account=self.account, why=error.explain())
+            self._roster.witness.failed(error)
+        except BaseException:
+            session.abort()
+            raise
+        self._take_places()
+
+    async def look(self, seat: Seat, session: IMailSession, home: Place) -> Sequence[Place]:
+        """What this seat is to see from now on; it begins anew if that is not with its home."""
+        assert self._roster is not None
+        before = self.places(seat)
+        if await self._roster.look(session):
+            self._take_places()
+            self._share_out(asking=seat)
+        places = self.places(seat)
+        group = self._groups[seat.number]
+        if (
+            home in places
+            and seat.group is not None
+            and seat.group.is_notified == group.is_notified
+        ):
+            seat.group = group
+            return places
+        self._clock.callLater(0, seat.restart)
+        return before
+
+    def _take_places(self) -> None:
+        """What is named comes first, then what was brought, in the order of its coming."""
+        assert self._roster is not None
+        self._places = {**self._named, **self._roster.places}
 
     # -- more and fewer
 
@@ -115,10 +186,9 @@ class Crew(MultiService):
             return
         self._crowded_at = now
         self._most = len(self._groups) - 1
-        name = next(iter(self._places.values())).account
         self._log.info(
             "the server of {account} takes no more than {count} connections of ours now",
-            account=name,
+            account=self.account,
             count=self._most,
         )
         # The seat that was refused is in the middle of its attempt.
@@ -131,7 +201,8 @@ class Crew(MultiService):
 
     def _share_out(self, asking: Seat | None = None) -> None:
         """Let as many watchers work as there are groups, each on its own."""
-        self._groups = share_out(self._capabilities, tuple(self._places), self._most)
+        groups = share_out(self._capabilities, tuple(self._places), self._most)
+        self._groups = arrange(groups, [each.group for each in self._seats])
         while len(self._seats) > len(self._groups):
             self._seats.pop().watcher.disownServiceParent()
         for seat, group in zip(self._seats, self._groups, strict=False):
@@ -163,7 +234,7 @@ class Seat(Witness):
         self.group: Group | None = None
 
     def __str__(self) -> str:
-        names = [str(each) for each in self._places]
+        names = [str(each) for each in self._places] or [self._crew.account]
         rest = len(names) - _MOST_NAMED
         return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -187,14 +258,44 @@ class Seat(Witness):
         return self._crew.places(self)
 
     def proved(self) -> None:
-        for place in self._places:
-            if place.refusal is None:
-                place.witness.proved()
+        refused = [each.witness for each in self._places if each.refusal is not None]
+        for witness in self._crew.witnesses(self):
+            if witness not in refused:
+                witness.proved()
 
     def failed(self, error: BaseException) -> None:
-        for place in self._places:
-            place.witness.failed(error)
+        for witness in self._crew.witnesses(self):
+            witness.failed(error)
 
     def checked(self) -> None:
         for place in self._places:
             place.witness.checked()
+
+
+class Rounds:
+    """A seat's part in looking for mailboxes; see `mailnotify.imap.reading.Census`."""
+
+    def __init__(self, crew: Crew, seat: Seat, roster: Roster) -> None:
+        self._crew = crew
+        self._seat = seat
+        self._roster = roster
+
+    @property
+    def roots(self) -> Sequence[str]:
+        return self._roster.roots
+
+    @property
+    def is_due(self) -> bool:
+        return self._seat.number == 0 and self._roster.is_due
+
+    def told(self, item: ListItem) -> bool:
+        return self._roster.told(item) and self.is_due
+
+    def saw(self, mailbox: str) -> bool:
+        return self._roster.saw(mailbox) and self.is_due
+
+    def want(self) -> None:
+        self._roster.want()
+
+    async def look(self, session: IMailSession, home: Place) -> Sequence[Place]:
+        return await self._crew.look(self._seat, session, home)

@@ -92,6 +92,11 @@ class Lookout(Service):
         sight.failed(now, condition(error, alert))
         self._tell(sight, now)
 
+    def forget(self, sight: Sight) -> None:
+        """Look at it no more: it is gone."""
+        if sight in self._sights:
+            self._sights.remove(sight)
+
     def startService(self) -> None:
         super().startService()
         self._looking.start(LOOK_SECONDS, now=False)
@@ -102,7 +107,7 @@ class Lookout(Service):
 
     def _look(self) -> None:
         now = self._instant()
-        for sight in self._sights:
+        for sight in tuple(self._sights):
             self._tell(sight, now)
 
     def _tell(self, sight: Sight, now: Instant) -> None:
@@ -142,3 +147,6 @@ class _Reporting(Witness):
     def missed(self, count: int) -> int:
         self._sight.missed += count
         return self._sight.missed
+
+    def end(self) -> None:
+        self._lookout.forget(self._sight)

@@ -7,6 +7,7 @@ the cursor that covers them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from msgspec import structs
 from twisted.logger import Logger
@@ -47,6 +48,8 @@ class Place:
     Attributes:
         witness: hears how it stands.
         refusal: why it cannot be watched, though the account can; else None.
+        is_brought: by a pattern, so that it may be gone.
+        since: when it was not there yet; None if it may have been there for ever.
     """
 
     _log = Logger()
@@ -64,6 +67,8 @@ class Place:
         self.mailbox = mailbox
         self.witness = witness or Witness()
         self.refusal: PeerError | None = None
+        self.is_brought = False
+        self.since: datetime | None = None
         self._owes = False
         self._journal = journal
         self._accept = accept
@@ -76,6 +81,11 @@ class Place:
     def cursor(self) -> Cursor | None:
         """How far this mailbox is journalled."""
         return self._journal.cursor(self.account, self.mailbox)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its mail came with it, and nobody has looked into it yet."""
+        return self.since is not None and self.cursor is None
 
     @property
     def next_uid(self) -> int:
@@ -92,8 +102,14 @@ class Place:
         decided = plan(self.cursor, status)
         if isinstance(decided, Baseline):
             self._move((), decided.cursor)
-        elif status.modseq > self._begun.modseq and not self._owes:
-            self._move((), structs.replace(self._begun, modseq=status.modseq))
+            return
+        begun = self._begun
+        if status.mailbox_id:
+            begun = structs.replace(begun, mailbox_id=status.mailbox_id)
+        if status.modseq > begun.modseq and not self._owes:
+            begun = structs.replace(begun, modseq=status.modseq)
+        if begun != self._begun:
+            self._move((), begun)
 
     def prepare(self) -> None:
         """The mailbox is about to be opened."""
@@ -139,7 +155,7 @@ class Place:
 
     def remembered(self) -> Known:
         """What the journal knows of this mailbox, for when its UIDs have lost their meaning."""
-        since = self._journal.moved(self.account, self.mailbox)
+        since = self._journal.moved(self.account, self.mailbox) or self.since
         assert since is not None, "a mailbox that was seen has a cursor"
         return Known(self._journal.mails(self.account, self.mailbox), since)
 

@@ -51,3 +51,20 @@ def share_out(
     last = min(len(everything), most_connections) - 1
     alone = [Group(mailboxes=(each,)) for each in everything[:last]]
     return (*alone, Group(mailboxes=everything[last:]))
+
+
+def arrange(groups: Sequence[Group], held: Sequence[Group | None]) -> tuple[Group, ...]:
+    """The same groups, each at the place where it is held already, so that few move.
+
+    Args:
+        held: what the connections do now, by their places.
+    """
+    left = list(groups)
+    places: list[Group | None] = []
+    for has in held[: len(groups)]:
+        is_kept = has is not None and has in left
+        if is_kept:
+            left.remove(has)  # type: ignore[arg-type]
+        places.append(has if is_kept else None)
+    places += [None] * (len(groups) - len(places))
+    return tuple(each or left.pop(0) for each in places)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -30,7 +31,7 @@ from mailnotify.core.sync import (
 )
 from mailnotify.errors import CommandRefused
 from mailnotify.imap.place import Place
-from mailnotify.imap.responses import NumberSet
+from mailnotify.imap.responses import ListItem, NumberSet
 from mailnotify.imap.session import BATCH
 from mailnotify.imap.surveying import key
 from mailnotify.interfaces import IMailSession
@@ -42,6 +43,30 @@ _MOST_LOOKED_INTO = 50
 """What one mailbox's STATUS said; more than that has not been said by mistake."""
 
 
+class Census(Protocol):
+    """Knows which mailboxes a connection has to see, where patterns bring them."""
+
+    @property
+    def roots(self) -> Sequence[str]:
+        """Below these mailboxes lies all that a pattern can bring; "" is everything."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether this connection has to look."""
+
+    def told(self, item: ListItem) -> bool:
+        """The server said that a name has changed; whether this connection has to look."""
+
+    def saw(self, mailbox: str) -> bool:
+        """The server spoke of a mailbox; whether this connection has to look."""
+
+    def want(self) -> None:
+        """A mailbox is missed: somebody has to look soon."""
+
+    async def look(self, session: IMailSession, home: Place) -> Sequence[Place]:
+        """See what there is; what this connection is to see from now on."""
+
+
 class Reading:
     """One session at work on the mailboxes of one connection.
 
@@ -50,6 +75,7 @@ class Reading:
     Args:
         places: the first one is the home: the mailbox that is open while we listen.
         is_notified: the server is to tell of the others; else they are swept.
+        census: if patterns bring mailboxes.
 
     Attributes:
         home: the mailbox that is open while we listen.
@@ -64,8 +90,11 @@ class Reading:
         clock: IReactorTime,
         *,
         is_notified: bool = False,
+        census: Census | None = None,
     ) -> None:
         self.session = session
+        self._census = census
+        self._missed: set[Place] = set()
         self.home = places[0]
         self._places = {key(each.mailbox): each for each in places}
         self._clock = clock
@@ -87,6 +116,8 @@ class Reading:
             JournalUnwritable: a first cursor could not be stored.
         """
         await self.session.follow(self._told)
+        if self._census is not None:
+            self.session.hear_names(self._census.told)
         names = self._names()
         if self._is_notified:
             await self._be_notified()
@@ -97,10 +128,14 @@ class Reading:
 
     async def catch_up(self, changed: Callable[[], None]) -> None:
         """Journal all that is new; from the first time on, `changed` tells of more."""
+        if self._is_look_due:
+            await self._look()
         while (place := self._next()) is not None:
             await self._visit(place)
         if not self._is_listening:
             self._is_listening = True
+            if self._census is not None:
+                self.session.hear_names(partial(self._hear_name, changed))
             await self.session.listen(partial(self._hear, changed))
 
     async def poll(self) -> bool:
@@ -109,7 +144,7 @@ class Reading:
             await self.session.poll()
         else:
             self._note(await self.session.survey(self._names()))
-        return bool(self._waiting)
+        return bool(self._waiting) or self._is_look_due
 
     async def compare(self) -> bool:
         """Whether the server has more than it hinted at, in all mailboxes."""
@@ -139,7 +174,7 @@ class Reading:
             if is_more and self.home not in self._hinted:
                 self._unhinted.add(self.home)
                 self._wait_for(self.home)
-        return bool(self._waiting)
+        return bool(self._waiting) or self._is_look_due
 
     async def _be_notified(self) -> None:
         """Let the server tell of all mailboxes.
@@ -149,7 +184,13 @@ class Reading:
         """
         names = self._names()
         try:
-            self._note(await self.session.notify(names))
+            if self._census is None:
+                self._note(await self.session.notify(names))
+            else:
+                brought = [each for each in names if self._places[key(each)].is_brought]
+                named = [each for each in names if each not in set(brought)]
+                roots = self._census.roots
+                self._note(await self.session.notify(named, brought, roots))
         except CommandRefused as error:
             if names:
                 raise
@@ -158,6 +199,44 @@ class Reading:
 
     def _told(self, uids: NumberSet, is_gone: bool) -> None:
         self._entered.told(uids, is_gone=is_gone)
+
+    # -- which mailboxes there are
+
+    @property
+    def _is_look_due(self) -> bool:
+        return self._census is not None and self._census.is_due
+
+    async def _look(self) -> None:
+        """Take up what has come, and let go of what is gone."""
+        assert self._census is not None
+        places = {
+            key(each.mailbox): each for each in await self._census.look(self.session, self.home)
+        }
+        if places == self._places:
+            return
+        self._open, self._is_listening = None, False  # to look may have opened another one
+        before, self._places = self._places, places
+        gone = {each for each in before.values() if places.get(key(each.mailbox)) is not each}
+        self._waiting = [each for each in self._waiting if each not in gone]
+        for each in gone:
+            self._looked_into.pop(each, None)
+        self._missed -= gone
+        self._unhinted -= gone
+        come = [name for name, each in places.items() if before.get(name) is not each]
+        if come := [places[name].mailbox for name in come]:
+            self._note(await self.session.survey(come), come)
+
+    def _hear_name(self, changed: Callable[[], None], item: ListItem) -> None:
+        if self._census is not None and self._census.told(item):
+            changed()
+
+    def _refuse(self, place: Place, error: CommandRefused) -> None:
+        """It cannot be opened; what a pattern has brought may be gone, so we look first."""
+        if self._census is None or not place.is_brought or place in self._missed:
+            place.refused(error)
+        else:
+            self._missed.add(place)
+            self._census.want()
 
     # -- which mailbox is next
 
@@ -182,6 +261,8 @@ class Reading:
         self, changed: Callable[[], None], mailbox: str, status: MailboxStatus | None
     ) -> None:
         place = self._places.get(key(mailbox))
+        if place is None and self._census is not None and self._census.saw(mailbox):
+            changed()
         if place is None or (status is not None and not self._is_reason(place, status)):
             return
         self._hinted.add(place)
@@ -202,13 +283,22 @@ class Reading:
         looked_into.add(status)
         return True
 
-    def _note(self, statuses: Mapping[str, MailboxStatus]) -> None:
-        """Let those wait that deserve to be opened."""
-        for mailbox in self._names():
+    def _note(
+        self, statuses: Mapping[str, MailboxStatus], mailboxes: Sequence[str] | None = None
+    ) -> None:
+        """Let those wait that deserve to be opened.
+
+        Args:
+            mailboxes: that were asked about; default: all but the home.
+        """
+        for mailbox in self._names() if mailboxes is None else mailboxes:
             place, status = self._places[key(mailbox)], statuses.get(mailbox)
             if status is None:
-                place.refused(self._missing(mailbox))
-            elif place.cursor is None and status.uidnext and status.uidvalidity:
+                self._refuse(place, self._missing(mailbox))
+                continue
+            self._missed.discard(place)
+            is_known = status.uidnext and status.uidvalidity
+            if place.cursor is None and is_known and not (place.is_new and status.uidnext > 1):
                 place.begin(status)
             elif self._is_reason(place, status):
                 self._wait_for(place)
@@ -234,7 +324,7 @@ class Reading:
                 continue
             self.home = place
             for each, reason in refused.items():
-                each.refused(reason)
+                self._refuse(each, reason)
             return
         raise refused[self.home]
 
@@ -246,7 +336,7 @@ class Reading:
             except CommandRefused as error:
                 if place is self.home:
                     raise
-                place.refused(error)
+                self._refuse(place, error)
                 return
         await self._read(place)
 
@@ -256,12 +346,13 @@ class Reading:
         place.prepare()
         status = await self.session.examine(place.mailbox, place.cursor, place.known())
         self._open = place
-        if is_rebuilt(place.cursor, status):
+        if place.is_new or is_rebuilt(place.cursor, status):
             await self._recognise(place, status)
         place.begin(status)
+        self._missed.discard(place)
 
     async def _recognise(self, place: Place, status: MailboxStatus) -> None:
-        """The mailbox was rebuilt: journal what came in meanwhile, and no old message again.
+        """The mailbox is new, or was rebuilt: journal what came in, and no old message again.
 
         The cursor follows at the end, so that a cut repeats this; what was journalled
         by then is known by its new identity.
@@ -278,6 +369,9 @@ class Reading:
                 await deferLater(self._clock, 0)
             fetched = await self.session.fetch_only(uids[start : start + BATCH])
             count += place.store_unknown(known, fetched, status.uidvalidity)
+        if place.is_new:
+            self._log.info("{place} has come with {count} messages", place=place, count=count)
+            return
         self._log.warn(
             "{place} was rebuilt by its server: {count} messages in it are new",
             place=place,

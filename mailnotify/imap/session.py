@@ -14,20 +14,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailnotify.auth.sasl import Credentials
 from mailnotify.config.connecting import Compress
-from mailnotify.config.schema import Account, Security
+from mailnotify.config.schema import Account
 from mailnotify.core.message import Fetched
+from mailnotify.core.patterns import Listing, Wanted
 from mailnotify.core.sync import Cursor, MailboxStatus
 from mailnotify.errors import (
-    ChannelInsecure,
     CommandRefused,
     DeadlinePassed,
     PeerError,
@@ -42,10 +40,12 @@ from mailnotify.imap.examining import EXAMINE, examine
 from mailnotify.imap.fetching import BATCH, Fetching
 from mailnotify.imap.habits import Habits
 from mailnotify.imap.idling import Idling
-from mailnotify.imap.keepalive import keep_alive
-from mailnotify.imap.login import introduce, know_capabilities, log_in
+from mailnotify.imap.listing import list_mailboxes
+from mailnotify.imap.login import introduce, log_in
+from mailnotify.imap.reaching import reach
 from mailnotify.imap.responses import (
     FetchData,
+    ListItem,
     MailboxItems,
     Response,
     Status,
@@ -56,7 +56,6 @@ from mailnotify.imap.resync import Resync, Told
 from mailnotify.imap.surveying import Survey, key, status_of
 from mailnotify.imap.view import MailboxView
 from mailnotify.interfaces import IConnector, IMailSession
-from mailnotify.loss import explain
 
 __all__ = ["BATCH", "Session", "open_session"]
 
@@ -108,7 +107,7 @@ async def open_session(
         return client
 
     try:
-        reached = Deferred.fromCoroutine(_reach(account, connector, build))
+        reached = Deferred.fromCoroutine(reach(account, connector, build))
         await reached.addTimeout(seconds, clock, too_late)
         assert client is not None
         if (await client.greeted.wait()).status is not Status.PREAUTH:
@@ -134,36 +133,6 @@ def _session(
         may_compress=may_compress,
         items=with_name(items, client.capabilities or frozenset(), maker),
     )
-
-
-async def _reach(
-    account: Account, connector: IConnector, build: Callable[[], MailboxClient]
-) -> MailboxClient:
-    """TCP, TLS and the greeting, in the order that the server's URL demands."""
-    server = account.server
-    endpoint = connector.endpoint(server, account.trust)
-    factory = Factory.forProtocol(build)
-    factory.noisy = False
-    try:
-        client = await endpoint.connect(factory)
-    except CancelledError:
-        raise
-    except Exception as error:
-        raise explain(Failure(error), str(server), is_secure=False) from error
-    assert isinstance(client, MailboxClient)
-    keep_alive(client.transport, account.timing.silent_peer_seconds)
-    if server.security is Security.IMPLICIT_TLS:
-        await client.secured.wait()
-        await client.greeted.wait()
-        return client
-    greeting = await client.greeted.wait()
-    if greeting.status is Status.PREAUTH:
-        reason = "it takes us for logged in before TLS"
-        raise ChannelInsecure(peer=client.peer, reason=reason)
-    if "STARTTLS" not in await know_capabilities(client):
-        raise ChannelInsecure(peer=client.peer, reason="it does not offer STARTTLS")
-    await client.secure(connector.tls_options(server, account.trust))
-    return client
 
 
 @implementer(IMailSession)
@@ -203,6 +172,7 @@ class Session:
         self._resync = Resync()
         self._is_notified = False
         self._changed: Changed | None = None
+        self._name_told: Callable[[ListItem], object] = lambda item: None
         self._hinted: dict[str, MailboxStatus | None] = {}
         self._habits = habits
         self._heard_at = clock.seconds()
@@ -283,10 +253,20 @@ class Session:
         self._demand_ok("NOOP", await answer)
         return survey.statuses
 
-    async def notify(self, mailboxes: Sequence[str]) -> Mapping[str, MailboxStatus]:
+    async def list_mailboxes(self, wanted: Wanted) -> Listing:
+        """See `IMailSession.list_mailboxes`."""
+        return await list_mailboxes(self._run, wanted, self._client.peer, self.capabilities)
+
+    def hear_names(self, told: Callable[[ListItem], object]) -> None:
+        """See `IMailSession.hear_names`."""
+        self._name_told = told
+
+    async def notify(
+        self, mailboxes: Sequence[str], below: Sequence[str] = (), roots: Sequence[str] = ()
+    ) -> Mapping[str, MailboxStatus]:
         """See `IMailSession.notify`."""
-        survey = Survey(mailboxes)
-        answer = await self._run(survey.notify(self._items))
+        survey = Survey([*mailboxes, *below])
+        answer = await self._run(survey.notify(self._items, named=mailboxes, roots=roots))
         if answer.status is not Status.OK:
             self._habits.refused("NOTIFY")
         self._demand_ok("NOTIFY", answer)
@@ -366,6 +346,8 @@ class Session:
         if not (isinstance(response, StatusResponse) and response.status is Status.BYE):
             self._heard_at = self._clock.seconds()
         self._resync.heard(response)
+        if self._heard_of_others(response, command):
+            return
         if command is not None and command.name == EXAMINE:
             return  # it speaks of a mailbox that we do not watch yet
         code = response.code if isinstance(response, StatusResponse) else None
@@ -373,13 +355,22 @@ class Session:
             self._check_uidvalidity(code.number)
         elif code is not None and code.name == "NOTIFICATIONOVERFLOW":
             self._end_notify()
-        if isinstance(response, MailboxItems):
-            if not self._is_answer(response, command):
-                self._hint(response.name, status_of(response))
-        elif self._view.heard(response, is_news=is_news(command)):
+        if self._view.heard(response, is_news=is_news(command)):
             self._exists()
         elif isinstance(response, FetchData) and self._is_notified and not self._fetches:
             self._awaiting.heard(response, self._fetching.pushed)
+
+    def _heard_of_others(self, response: Response, command: Command | None) -> bool:
+        """Take what is said of mailboxes, whether they are open or not."""
+        if isinstance(response, MailboxItems):
+            if not self._is_answer(response, command):
+                self._hint(response.name, status_of(response))
+        elif isinstance(response, ListItem):
+            if command is None or command.name != "LIST" or response.old_name is not None:
+                self._name_told(response)
+        else:
+            return False
+        return True
 
     def _is_answer(self, items: MailboxItems, command: Command | None) -> bool:
         """Whether a STATUS was asked for, and is taken care of where it was."""

@@ -18,3 +18,6 @@ class Witness:
     def missed(self, count: int) -> int:
         """So many messages came without a hint; returns how many that makes in all."""
         return count
+
+    def end(self) -> None:
+        """The mailbox is gone, and nobody watches it any more."""

@@ -12,11 +12,12 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from mailnotify.core.message import Fetched
+from mailnotify.core.patterns import Listing, Wanted
 from mailnotify.core.sync import Cursor, MailboxStatus
-from mailnotify.errors import NotConnected
+from mailnotify.errors import CommandRefused, NotConnected
 from mailnotify.imap.place import Place
 from mailnotify.imap.reading import Reading
-from mailnotify.imap.responses import NumberSet
+from mailnotify.imap.responses import ListItem, NumberSet
 from mailnotify.imap.session import BATCH
 from mailnotify.interfaces import IMailSession
 
@@ -34,9 +35,12 @@ class FakeSession:
         dates: UID → when the message came, where that is not the usual.
         names: UID → the number in its Message-ID and subject, where that is not the UID.
         others: the UIDs in mailboxes besides the one that `uids` is of.
+        uidvalidities: of mailboxes that have not the usual one.
     """
 
     capabilities = frozenset({"IMAP4REV1", "IDLE"})
+    lists_all = False
+    """Whether what is not in `others` does not exist."""
 
     def __init__(self, uids: Sequence[int] = (), uidvalidity: int = 7) -> None:
         self.uids = list(uids)
@@ -53,6 +57,9 @@ class FakeSession:
         self.modseq = 0
         self.since: list[tuple[Cursor | None, tuple[int, ...]]] = []
         self.notified: tuple[str, ...] | None = None
+        self.roots: tuple[str, ...] = ()
+        self.uidvalidities: dict[str, int] = {}
+        self.name_told: Callable[[ListItem], object] | None = None
         self.tells_status = True
         self._lost: Deferred[Exception] = Deferred()
 
@@ -73,16 +80,32 @@ class FakeSession:
         self.since.append((since, tuple(known)))
         self.mailbox = mailbox
         await self._answer(f"examine {mailbox}")
+        if self.lists_all and mailbox not in self.others:
+            raise CommandRefused(peer="fake", command="EXAMINE", status="NO", said="none such")
         return structs.replace(self._status(mailbox), modseq=self.modseq)
 
     async def survey(self, mailboxes: Sequence[str]) -> Mapping[str, MailboxStatus]:
         await self._answer("survey")
         return {each: self._status(each) for each in mailboxes if each in self.others}
 
-    async def notify(self, mailboxes: Sequence[str]) -> Mapping[str, MailboxStatus]:
+    async def notify(
+        self, mailboxes: Sequence[str], below: Sequence[str] = (), roots: Sequence[str] = ()
+    ) -> Mapping[str, MailboxStatus]:
         await self._answer("notify")
-        self.notified = tuple(mailboxes)
-        return {each: self._status(each) for each in mailboxes if each in self.others}
+        self.notified = (*mailboxes, *below)
+        self.roots = tuple(roots)
+        return {each: self._status(each) for each in self.notified if each in self.others}
+
+    async def list_mailboxes(self, wanted: Wanted) -> Listing:
+        await self._answer("list_mailboxes")
+        names = tuple(each for each in self.others if wanted.brought(each, "/"))
+        brought = {pattern for each in names for pattern in wanted.bringing(each, "/")}
+        barren = tuple(each for each in wanted.patterns if each not in brought)
+        top = tuple(self.others) if barren else ()
+        return Listing(names=names, there=frozenset(names), barren=barren, top=top)
+
+    def hear_names(self, told: Callable[[ListItem], object]) -> None:
+        self.name_told = told
 
     async def fetch(self, first_uid: int) -> Sequence[Fetched]:
         uids = self.others.get(self.mailbox, self.uids)
@@ -118,7 +141,8 @@ class FakeSession:
     def _status(self, mailbox: str) -> MailboxStatus:
         uids = self.others.get(mailbox, self.uids)
         uidnext = max(uids, default=0) + 1
-        return MailboxStatus(uidvalidity=self.uidvalidity, uidnext=uidnext, exists=len(uids))
+        uidvalidity = self.uidvalidities.get(mailbox, self.uidvalidity)
+        return MailboxStatus(uidvalidity=uidvalidity, uidnext=uidnext, exists=len(uids))
 
     async def listen(self, changed: Callable[[str, MailboxStatus | None], None]) -> None:
         await self._answer("listen")

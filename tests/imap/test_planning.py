@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailnotify.imap.planning import Group, share_out
+from mailnotify.imap.planning import Group, arrange, share_out
 
 IDLE = frozenset({"IDLE"})
 NOTIFY = frozenset({"IDLE", "NOTIFY"})
@@ -61,3 +61,33 @@ class ShareOutTests(SynchronousTestCase):
         mailboxes = [str(each) for each in range(count)]
         more, fewer = share_out(IDLE, mailboxes, most), share_out(IDLE, mailboxes, most - 1)
         self.assertEqual(more[: len(fewer) - 1], fewer[:-1])
+
+
+class ArrangeTests(SynchronousTestCase):
+    """When mailboxes come and go."""
+
+    def arranged(self, groups: str, held: str) -> str:
+        """Each letter is a group of one mailbox; a blank is a connection without one."""
+        made = [Group(mailboxes=(each,)) for each in groups]
+        has = [None if each == " " else Group(mailboxes=(each,)) for each in held]
+        return "".join(each.mailboxes[0] for each in arrange(made, has))
+
+    def test_few_move(self) -> None:
+        """What is held stays where it is; holes are filled from behind."""
+        for groups, held, expected in [
+            ("abcd", "abcd", "abcd"),
+            ("acd", "abcd", "adc"),
+            ("bcd", "abcd", "dbc"),
+            ("abcde", "abcd", "abcde"),
+            ("xbc", "abc", "xbc"),
+            ("abc", "", "abc"),
+            ("abc", " b", "abc"),
+            ("a", "abcd", "a"),
+            ("d", "abcd", "d"),
+        ]:
+            self.assertEqual(self.arranged(groups, held), expected, (groups, held))
+
+    def test_what_is_seen_otherwise(self) -> None:
+        """A group with other mailboxes, or seen in another way, is another one."""
+        told = Group(mailboxes=("a", "b"), is_notified=True)
+        self.assertEqual(arrange([told], [Group(mailboxes=("a", "b"))]), (told,))

@@ -38,7 +38,7 @@ COMMANDS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = _ordered(list(sys.argv[1:] if arguments is None else arguments))
     word = given.pop(0) if given else "--help"
     if word in ("--help", "-h", "help"):
         print(_usage())
@@ -56,9 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(word: str, arguments: Sequence[str]) -> int:
     module = import_module(COMMANDS[word][0])
     options = module.Options()
+    options.command = f"mailnotify {word}"
     try:
         options.parseOptions(list(arguments))
         code: int = module.run(options)
+        sys.stdout.flush()
     except usage.UsageError as error:
         is_config = isinstance(error.__cause__, ConfigInvalid)
         return _complain(str(error), os.EX_CONFIG if is_config else os.EX_USAGE)
@@ -68,9 +70,27 @@ def _run(word: str, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as a shell reports it
     except BrokenPipeError:  # `mailnotify … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return os.EX_OK
+    except OSError as failure:
+        if failure.filename is not None:
+            raise
+        _write_no_more()
+        return _complain(f"the output cannot be written: {failure.strerror}", os.EX_IOERR)
     return code
+
+
+def _write_no_more() -> None:
+    """What is still in the buffer must not fail once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _ordered(words: list[str]) -> list[str]:
+    """``-c FILE COMMAND …`` means ``COMMAND -c FILE …``."""
+    ahead = 2 if words[:1] in (["-c"], ["--config"]) else 1
+    if len(words) > ahead and (ahead == 2 or words[0].startswith("--config=")):
+        return [words[ahead], *words[:ahead], *words[ahead + 1 :]]
+    return words
 
 
 def _usage() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import subprocess
+import sys
 from importlib import import_module
 
 from twisted.python import usage
@@ -55,6 +57,53 @@ class CliTests(SynchronousTestCase):
         code, _, err = run("sample-config", "--nonsense")
         self.assertEqual(code, os.EX_USAGE)
         self.assertIn("nonsense", err)
+
+    def test_every_command_names_itself(self) -> None:
+        """The first line of its help can be typed, and its version is ours."""
+        words = [(word,) for word in cli.COMMANDS]
+        for command in (*words, ("outbox", "list"), ("token", "add")):
+            for option, expected in (
+                ("--help", f"Usage: mailnotify {' '.join(command)}"),
+                ("--version", f"mailnotify {__version__}\n"),
+            ):
+                out = io.StringIO()
+                with contextlib.redirect_stdout(out), self.assertRaises(SystemExit):
+                    cli.main((*command, option))
+                self.assertTrue(out.getvalue().startswith(expected), out.getvalue())
+
+    def test_the_configuration_may_come_first(self) -> None:
+        """`-c FILE` is understood before the command, behind it, and behind its own word."""
+        given = "/nonexistent/config.toml"
+        for arguments in (
+            ("-c", given, "outbox", "list"),
+            ("--config", given, "outbox", "list"),
+            (f"--config={given}", "outbox", "list"),
+            ("outbox", "-c", given, "list"),
+            ("outbox", "list", "-c", given),
+        ):
+            code, _, err = run(*arguments)
+            self.assertEqual((code, given in err), (os.EX_CONFIG, True), err)
+        self.assertEqual(run("-c", given)[0], os.EX_USAGE)
+
+    def test_a_configuration_without_a_name(self) -> None:
+        """An empty name, from a variable that is not set, is not "the usual places"."""
+        for word in ("serve", "check-config", "latest", "send", "measure"):
+            code, _, err = run(word, "--config", "")
+            self.assertEqual(code, os.EX_USAGE, word)
+            self.assertIn("--config: found nothing, expected the name of a file", err)
+
+    def test_an_output_that_takes_nothing(self) -> None:
+        """A full disk is one sentence, and a reader that has gone is none."""
+        command = [sys.executable, "-m", "mailnotify", "sample-config"]
+        with open("/dev/full", "w") as full:  # noqa: PTH123
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        sentence = "mailnotify: the output cannot be written: No space left on device\n"
+        self.assertEqual((done.returncode, done.stderr), (os.EX_IOERR, sentence))
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+        os.close(writing)
+        self.assertEqual((done.returncode, done.stderr), (os.EX_OK, ""))
 
     def test_missing_configuration(self) -> None:
         """A configuration that is not there is EX_CONFIG and says where it was looked for."""

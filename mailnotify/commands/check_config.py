@@ -13,8 +13,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from twisted.python import usage
-
 from mailnotify.auth.grants import GrantStore
 from mailnotify.auth.secrets import origin, reveal
 from mailnotify.config.listen import Listen
@@ -37,17 +35,19 @@ from mailnotify.config.schema import (
 )
 from mailnotify.core.text import clean
 from mailnotify.errors import ConfigInvalid, LoginNeeded, SecretUnavailable
+from mailnotify.taps.command_line import CommandLine
+from mailnotify.taps.configured import CONFIG
 from mailnotify.taps.logins import GRANTS, holder
 
 _MOST_SHOWN_BYTES = 200
 
 
-class Options(usage.Options):
+class Options(CommandLine):
     """Which file, and whether to fetch the secrets."""
 
     synopsis = "[--config FILE] [--secrets]"
     longdesc = "Reads the configuration and prints what will be watched, or all that is wrong."
-    optParameters = [["config", "c", None, "The file, instead of the usual places."]]
+    optParameters = [CONFIG]
     optFlags = [["secrets", "s", "Fetch every secret too; none is printed."]]
 
 
@@ -90,7 +90,7 @@ def _listen(listen: Listen) -> Iterator[str]:
 
 def _account(account: Account) -> Iterator[str]:
     yield f"account {_shown(account.name)}"
-    yield f"  watches   {', '.join(map(_shown, account.mailboxes))}"
+    yield from _mailboxes(account)
     yield f"  at        {_server(account.server)}"
     yield _proof(account.proof)
     yield f"  trusts    {_trust(account.trust)}"
@@ -100,6 +100,19 @@ def _account(account: Account) -> Iterator[str]:
         yield from _submission(account, account.submission)
     if note := note_for(account.server):
         yield f"  note      {note}"
+
+
+def _mailboxes(account: Account) -> Iterator[str]:
+    wanted = account.wanted
+    if wanted.names:
+        yield f"  watches   {', '.join(map(_shown, wanted.names))}"
+    if wanted.patterns:
+        label = "and" if wanted.names else "watches"
+        seconds = f"{account.timing.list_seconds:g} s"
+        patterns = ", ".join(map(_shown, wanted.patterns))
+        yield f"  {label:<9} whatever fits {patterns}, also what comes later (seen within {seconds})"
+    if wanted.exceptions:
+        yield f"  but not   {', '.join(map(_shown, wanted.exceptions))}"
 
 
 def _submission(account: Account, submission: Submission) -> Iterator[str]:

@@ -52,6 +52,8 @@ from mailnotify.metering import Meter, MeteredConnector
 from mailnotify.smtp.habits import Habits
 from mailnotify.smtp.submit import Submitter
 from mailnotify.stream import FrameStream
+from mailnotify.taps.command_line import CommandLine
+from mailnotify.taps.configured import CONFIG
 from mailnotify.taps.errand import Errand, prepare
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.outcome import INTERRUPTED, complaint, exit_code
@@ -69,25 +71,20 @@ NAME_BYTES: Final = 200
 _BODY: Final = "Sent by `mailnotify measure`. It has done its work and can be deleted.\n"
 
 
-class Options(usage.Options):
+class Options(CommandLine):
     """The command line of `mailnotify measure`."""
 
     synopsis = "[--config FILE] [--account NAME] [--server HOST:PORT] [--to ADDRESS] [--json]"
     longdesc = "The message stays in the mailbox where it arrives."
     optFlags = [["json", None, "One JSON object."], *FLAGS]
     optParameters = [
-        ["config", "c", None, "The configuration; see `mailnotify check-config` for the default."],
+        CONFIG,
         ["account", "a", None, "Which account sends, if several can."],
         ["server", "s", f"127.0.0.1:{DEFAULT_PORT}", "The mailnotify service that tells of it."],
         ["to", None, None, "An address whose mail it watches. Default: the sender's."],
         ["timeout", None, "60", "Give up after so many seconds in all."],
         *PARAMETERS,
     ]
-
-    def parseArgs(self, *words: str) -> None:
-        """Take no words beside options."""
-        if words:
-            raise usage.UsageError(f"found {words[0]!r}, expected options only; see --help")
 
     def postOptions(self) -> None:
         """Read the values."""

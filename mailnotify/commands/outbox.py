@@ -25,7 +25,7 @@ from mailnotify.errors import LetterUnknown
 from mailnotify.outbox.doorbell import ring
 from mailnotify.outbox.letter import Filed, State
 from mailnotify.outbox.store import SqliteOutbox
-from mailnotify.taps.configured import ConfiguredOptions
+from mailnotify.taps.configured import ConfiguredOptions, SubOptions
 from mailnotify.taps.posting import DOORBELL, STORE
 
 _MOST_SHOWN: Final = 1000
@@ -33,11 +33,12 @@ _SUBJECT_BYTES: Final = 100
 _OPEN: Final = (State.QUEUED, State.SENDING, State.WAITING, State.FAILED)
 
 
-class _List(usage.Options):
+class _List(SubOptions):
+    synopsis = "[--all]"
     optFlags = [["all", "a", "Also what was sent or cancelled, as long as it is kept."]]
 
 
-class _Numbered(usage.Options):
+class _Numbered(SubOptions):
     synopsis = "NUMBER"
 
     def parseArgs(self, number: str) -> None:  # type: ignore[override]

@@ -6,12 +6,11 @@ import os
 import sys
 from typing import TextIO
 
-from twisted.python import usage
-
 from mailnotify.config.sample import sample
+from mailnotify.taps.command_line import CommandLine
 
 
-class Options(usage.Options):
+class Options(CommandLine):
     """No options."""
 
     synopsis = "[> ~/.config/mailnotify/config.toml]"

@@ -23,6 +23,7 @@ from mailnotify.config.schema import Account, Config
 from mailnotify.errors import ConfigInvalid, MailnotifyError, Problem
 from mailnotify.smtp.addresses import parse_address
 from mailnotify.smtp.relayed import Defaults, adopt
+from mailnotify.taps.command_line import CommandLine
 from mailnotify.taps.errand import Errand, account_with, identity, limited, new_message_id
 from mailnotify.taps.handing import Terms, hand_over
 from mailnotify.taps.outcome import complaint, exit_code
@@ -44,7 +45,7 @@ class Wishes(Struct, kw_only=True):
     ends_with_dot: bool = True
 
 
-class Options(usage.Options):
+class Options(CommandLine):
     """The command line, which follows other rules than all of ours."""
 
     synopsis = "[-t] [-i] [-f SENDER] [-F NAME] [--] [RECIPIENT …]"
@@ -56,9 +57,9 @@ class Options(usage.Options):
     )
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Read them in their own way; ``--help`` is ours."""
+        """Read them in their own way; ``--help`` and ``--version`` are ours."""
         given = list(options or ())
-        if given[:1] == ["--help"]:
+        if given[:1] in (["--help"], ["--version"]):
             super().parseOptions(given)
         self["wishes"] = read_arguments(given)
 

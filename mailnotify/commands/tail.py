@@ -33,6 +33,7 @@ from mailnotify.interfaces import ISink
 from mailnotify.sinks.outlet import Outlet
 from mailnotify.sinks.terminal import TerminalSink, json_line, text_line, with_colours
 from mailnotify.taps.client import new_backoff
+from mailnotify.taps.command_line import CommandLine
 from mailnotify.taps.reaching import DEFAULT_PORT, FLAGS, PARAMETERS, read_way
 from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.timebase import keep_time_monotonic
@@ -41,7 +42,7 @@ LOOK_SECONDS: Final = 0.25
 """How often to look whether somebody still reads, while there is nothing to write."""
 
 
-class Options(usage.Options):
+class Options(CommandLine):
     """The command line of `mailnotify tail`."""
 
     synopsis = "[--server HOST:PORT] [--since WHEN] [--account NAME]... [--count N] [--json]"
@@ -62,11 +63,6 @@ class Options(usage.Options):
         self["accounts"].append(name)
 
     opt_a = opt_account
-
-    def parseArgs(self, *words: str) -> None:
-        """Take no words beside options."""
-        if words:
-            raise usage.UsageError(f"found {words[0]!r}, expected options only; see --help")
 
     def postOptions(self) -> None:
         """Read the values."""

@@ -24,16 +24,20 @@ from twisted.python import usage
 from mailnotify.access.token import ID_BYTES, SALT_BYTES, SECRET_BYTES, Offer, Token, hashed
 from mailnotify.access.token_file import TokenFile
 from mailnotify.config import files
-from mailnotify.taps.configured import ConfiguredOptions
+from mailnotify.config.schema import Config
+from mailnotify.core.text import clean
+from mailnotify.taps.configured import ConfiguredOptions, SubOptions
 from mailnotify.taps.listening import TOKENS
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,4})(h|d|w)")
 _HOURS: Final = {"h": 1, "d": 24, "w": 168}
 _MOST_PEM_BYTES: Final = 1_000_000
+_NAMES_BYTES: Final = 1000
+"""As many names of accounts as one line of a complaint shows."""
 
 
-class AddOptions(usage.Options):
+class AddOptions(SubOptions):
     """What a new token may do."""
 
     synopsis = "NAME [--accounts A,B] [--mailboxes A,B] [--kinds A,B] [--read-only] [--send] …"
@@ -73,7 +77,7 @@ class AddOptions(usage.Options):
         self["fingerprint"] = _fingerprint(self["certificate"]) if self["certificate"] else ""
 
 
-class RevokeOptions(usage.Options):
+class RevokeOptions(SubOptions):
     """Which one ends."""
 
     synopsis = "NAME-OR-ID"
@@ -83,7 +87,7 @@ class RevokeOptions(usage.Options):
         self["which"] = _only(words)
 
 
-class ListOptions(usage.Options):
+class ListOptions(SubOptions):
     """Nothing to choose."""
 
 
@@ -102,6 +106,8 @@ class Options(ConfiguredOptions):
         if self.subCommand is None:
             raise usage.UsageError("expected add, list or revoke; see --help")
         super().postOptions()
+        if self.subCommand == "add":
+            _expect_known(_words(self.subOptions["accounts"]), self["loaded"])
 
 
 def run(options: Options) -> int:
@@ -160,6 +166,20 @@ def revoke(tokens: TokenFile, options: usage.Options, _out: TextIO) -> int:
         _say(f"there is no token {which!r}; see `mailnotify token list`")
         return os.EX_DATAERR
     return os.EX_OK
+
+
+def _expect_known(names: Sequence[str], config: Config) -> None:
+    """A token for an account that is not there would open nothing.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    known = [account.name for account in config.accounts]
+    for name in names:
+        if name not in known:
+            raise usage.UsageError(
+                f"--accounts: found {name!r}, expected {clean(', '.join(known), _NAMES_BYTES)}"
+            )
 
 
 _Action = Callable[[TokenFile, usage.Options, TextIO], int]

@@ -14,7 +14,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from twisted.logger import Logger
-from twisted.python import usage
 
 from mailnotify.client import Following, NotifyClient
 from mailnotify.config.origin import default_state_dir
@@ -26,6 +25,7 @@ from mailnotify.sinks.desktop import DesktopSink
 from mailnotify.sinks.notifier import desktop_notifier
 from mailnotify.sinks.notifier_thread import NotifierThread
 from mailnotify.sinks.terminal import LogSink
+from mailnotify.taps.command_line import CommandLine
 from mailnotify.taps.reaching import (
     DEFAULT_PORT,
     FLAGS,
@@ -42,7 +42,7 @@ LONGEST_RETRY_SECONDS: Final = 60.0
 """A service that was restarted is found again soon, and one that is gone costs nothing."""
 
 
-class Options(usage.Options):
+class Options(CommandLine):
     """The command line of the client."""
 
     synopsis = "[--server HOST:PORT] [--token-file FILE] [--no-desktop] [--store-first] …"
@@ -67,11 +67,6 @@ class Options(usage.Options):
         ],
         *FLAGS,
     ]
-
-    def parseArgs(self, *words: str) -> None:
-        """Take no words beside options."""
-        if words:
-            raise usage.UsageError(f"found {words[0]!r}, expected options only; see --help")
 
     def postOptions(self) -> None:
         """Read the values now, while there is a terminal to complain to."""

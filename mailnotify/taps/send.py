@@ -33,6 +33,8 @@ from mailnotify.errors import MailnotifyError
 from mailnotify.interfaces import IConnector
 from mailnotify.smtp.sender import Receipt
 from mailnotify.smtp.submit import submit
+from mailnotify.taps.command_line import CommandLine
+from mailnotify.taps.configured import CONFIG
 from mailnotify.taps.errand import Errand, prepare
 from mailnotify.taps.handing import hand_over, read_terms
 from mailnotify.taps.logins import Logins
@@ -42,7 +44,7 @@ from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.tls import Connector
 
 
-class Options(usage.Options):
+class Options(CommandLine):
     """The command line of a letter."""
 
     synopsis = "--to ADDRESS [--to …] [--subject TEXT] [--body TEXT] [--attach FILE …]"
@@ -61,7 +63,7 @@ class Options(usage.Options):
         ["at", None, None, "Not before this time, such as 2026-01-31T08:00:00Z."],
         ["undo", None, None, "Not before so many seconds; `mailnotify outbox cancel` stops it."],
         ["key", None, None, "A name of yours: with the same one it is the same letter."],
-        ["config", "c", None, "The configuration; see `mailnotify check-config` for the default."],
+        CONFIG,
     ]
 
     def __init__(self) -> None:

@@ -24,7 +24,8 @@ class TokenCommandTests(SynchronousTestCase):
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
         self.config = self.folder / "config.toml"
-        self.config.write_text('[service]\nstate_dir = "state"\n' + ACCOUNT)
+        work = ACCOUNT.replace("accounts.home", "accounts.work").replace("ada", "bob")
+        self.config.write_text('[service]\nstate_dir = "state"\n' + ACCOUNT + work)
         self.file = TokenFile(self.folder / "state" / "tokens.json")
 
     def run_command(self, *words: str) -> tuple[int, str, str]:
@@ -62,6 +63,20 @@ class TokenCommandTests(SynchronousTestCase):
         self.assertIn("may send", self.run_command("list")[1].splitlines()[0])
         code, _, err = self.run_command("add", "x", "--send", "--read-only")
         self.assertEqual((code, "--read-only and --send" in err), (os.EX_USAGE, True))
+
+    def test_an_account_that_is_not_there(self) -> None:
+        """A slip of the finger makes no token that opens nothing."""
+        code, out, err = self.run_command("add", "phone", "--accounts", "home,hone")
+        self.assertEqual((code, out, self.file.read()), (os.EX_USAGE, "", ()))
+        self.assertIn("--accounts: found 'hone', expected home, work", err)
+
+    def test_the_configuration_may_come_last(self) -> None:
+        """`token list -c FILE` is what people type."""
+        self.run_command("add", "phone")
+        empty = self.folder / "empty.toml"
+        empty.write_text('[service]\nstate_dir = "elsewhere"\n' + ACCOUNT)
+        self.assertIn("phone", self.run_command("list")[1])
+        self.assertEqual(self.run_command("list", "--config", str(empty))[1], "")
 
     def test_every_token_is_another(self) -> None:
         """Two are never alike, in no part."""

@@ -8,11 +8,18 @@ fails instead, since there everything is installed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
+from collections.abc import Iterator
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from unittest import SkipTest
+
+_PORTS = 200
+"""So many each process of the tests has for itself."""
 
 
 class ServerMissing(Exception):
@@ -32,12 +39,32 @@ def require(program: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on 127.0.0.1 that nobody listens on, and that nobody else is given.
+
+    Not port 0 of the kernel: between its answer and the server's start it may give
+    the same port to any connection, or to another test.
+    """
+    for port in _ports():
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("an endless cycle ended")
+
+
+@cache
+def _ports() -> Iterator[int]:
+    """The ports of this process, below those that the kernel gives to connections."""
+    for first in range(20_000, 30_000, _PORTS):
+        mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            mark.bind(f"\0mailnotify-tests-{first}")
+        except OSError:
+            mark.close()  # another process has these
+        else:
+            mark.detach()  # nobody closes it before this process ends
+            return cycle(range(first, first + _PORTS))
+    raise RuntimeError("too many processes run these tests")
 
 
 def child_environment(**extra: str) -> dict[str, str]:

@@ -108,9 +108,9 @@ def _mailboxes(account: Account) -> Iterator[str]:
         yield f"  watches   {', '.join(map(_shown, wanted.names))}"
     if wanted.patterns:
         label = "and" if wanted.names else "watches"
-        seconds = f"{account.timing.list_seconds:g} s"
         patterns = ", ".join(map(_shown, wanted.patterns))
-        yield f"  {label:<9} whatever fits {patterns}, also what comes later (seen within {seconds})"
+        seconds = f"{account.timing.list_seconds:g} s"
+        yield f"  {label:<9} what fits {patterns}, also later (looked into every {seconds})"
     if wanted.exceptions:
         yield f"  but not   {', '.join(map(_shown, wanted.exceptions))}"
 

@@ -1,7 +1,7 @@
 """``mailnotify latest``: the subject of the latest message of each mailbox.
 
-One connection for each account, one line for each mailbox. What fails is said
-on stderr and does not keep the others from answering.
+One connection for each account, one line for each mailbox that is named or that a
+pattern brings. What fails is said on stderr and does not keep the others from answering.
 """
 
 from __future__ import annotations
@@ -48,7 +48,16 @@ async def latest(
         _complain(account.name, error)
         return len(account.mailboxes)
     failures = 0
-    for mailbox in account.mailboxes:
+    mailboxes = list(account.wanted.names)
+    if account.wanted.patterns:
+        try:
+            brought = (await session.list_mailboxes(account.wanted)).names
+        except MailnotifyError as error:
+            _complain(account.name, error)
+            failures += 1
+        else:
+            mailboxes += [each for each in brought if each not in mailboxes]
+    for mailbox in mailboxes:
         place = clean(f"{account.name}/{mailbox}", _SUBJECT_BYTES)
         try:
             await session.examine(mailbox)

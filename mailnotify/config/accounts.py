@@ -34,11 +34,15 @@ from mailnotify.config.schema import (
 )
 from mailnotify.config.servers import IMAP, SMTP, Scheme, example, read_url
 from mailnotify.config.tables import Table, kind, shown
+from mailnotify.core.patterns import EXCEPTION, read_wanted
 
 _ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 _TAME = re.compile(r"[A-Za-z0-9. _-]{1,32}")
 _MOST_NAME_CHARACTERS = 64
 """The name stands in every event and in many a line of the log."""
+
+_MOST_MAILBOX_CHARACTERS = 300
+"""Also in modified UTF-7 it fits into a command."""
 
 _NO_SERVER = Server(host="", port=0, security=Security.IMPLICIT_TLS, user="")
 _NO_SECRET = Literal(text="")
@@ -185,15 +189,27 @@ def _mailboxes(table: Table) -> tuple[str, ...]:
     for name, count in Counter(names).items():
         if count > 1:
             table.complain("mailboxes", f"{shown(name)} {count} times", "each mailbox once")
+    wanted = read_wanted(names)
+    if wanted.exceptions and not wanted.patterns:
+        table.complain(
+            "mailboxes",
+            f"the exception {shown(EXCEPTION + wanted.exceptions[0])} without a pattern",
+            'a pattern from which to except it, as in ["Lists/*", "!Lists/spam"]',
+        )
     return tuple(names)
 
 
 def _check_mailbox(table: Table, found: object) -> None:
+    expected = "names of mailboxes, or patterns"
     if not isinstance(found, str) or not found or not found.isprintable():
-        table.complain("mailboxes", f"{kind(found)} in the list", "names of mailboxes")
-    elif "*" in found or "%" in found:
+        table.complain("mailboxes", f"{kind(found)} in the list", expected)
+    elif not found.removeprefix(EXCEPTION):
+        table.complain("mailboxes", f"a lone {EXCEPTION}", f"{EXCEPTION} and a name or a pattern")
+    elif len(found) > _MOST_MAILBOX_CHARACTERS:
         table.complain(
-            "mailboxes", f"the pattern {shown(found)}", "names of mailboxes", "Name each by itself."
+            "mailboxes",
+            f"a name of {len(found)} characters",
+            f"at most {_MOST_MAILBOX_CHARACTERS}",
         )
 
 

@@ -29,6 +29,7 @@ from mailnotify.config.credentials import (
 )
 from mailnotify.config.listen import Limits as Limits, Listen as Listen
 from mailnotify.config.outbox import Outbox
+from mailnotify.core.patterns import Wanted, read_wanted
 
 
 class Security(enum.Enum):
@@ -139,6 +140,17 @@ class Timing(Struct, frozen=True, kw_only=True):
             le=86400,
         ),
     ] = 600.0
+    list_seconds: Annotated[
+        float,
+        Meta(
+            description=(
+                "How often patterns of `mailboxes` are looked into for mailboxes that came and "
+                "went; where the server has NOTIFY, it tells of them at once."
+            ),
+            ge=0.05,
+            le=86400,
+        ),
+    ] = 300.0
     blind_seconds: Annotated[
         float,
         Meta(
@@ -256,7 +268,15 @@ class Account(Struct, frozen=True, kw_only=True):
             )
         ),
     ] = None
-    mailboxes: Annotated[tuple[str, ...], Meta(description="The mailboxes to watch.")] = ("INBOX",)
+    mailboxes: Annotated[
+        tuple[str, ...],
+        Meta(
+            description=(
+                "The mailboxes to watch: names, patterns (`Lists/*`, `Lists/%`) and exceptions "
+                "from patterns (`!Lists/spam`)."
+            )
+        ),
+    ] = ("INBOX",)
     announce_copies: Annotated[
         bool,
         Meta(
@@ -301,6 +321,11 @@ class Account(Struct, frozen=True, kw_only=True):
     submission: Annotated[
         Submission | None, Meta(description="How this account sends mail; None if it does not.")
     ] = None
+
+    @property
+    def wanted(self) -> Wanted:
+        """Which mailboxes these are."""
+        return read_wanted(self.mailboxes)
 
     @property
     def proof(self) -> Secret | OAuth:

@@ -20,6 +20,7 @@ from mailnotify.auth.sasl import Credentials
 from mailnotify.config.providers import connections_for
 from mailnotify.config.schema import Account, Config, Timing
 from mailnotify.core.backoff import Backoff
+from mailnotify.core.patterns import Wanted
 from mailnotify.core.preview import preview
 from mailnotify.core.sight import Health
 from mailnotify.html_text import visible_text
@@ -30,9 +31,11 @@ from mailnotify.imap.gate import LoginGate
 from mailnotify.imap.habits import Habits
 from mailnotify.imap.lookout import Lookout
 from mailnotify.imap.place import Place
+from mailnotify.imap.roster import Roster
 from mailnotify.imap.session import open_session
 from mailnotify.imap.turnstile import Turnstile
 from mailnotify.imap.watcher import Watcher
+from mailnotify.imap.witness import Witness
 from mailnotify.interfaces import IJournal, IMailSession
 from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.logins import Logins
@@ -65,6 +68,7 @@ class Watching(MultiService):
         self._journal = journal
         self._hub = hub
         self._reactor = reactor
+        self._now = now
         self._connector = Connector(reactor, key_log_of(config))
         self._logins = Logins(reactor, state_dir=config.state_dir, connector=self._connector)
         self._turnstile = Turnstile(
@@ -88,18 +92,40 @@ class Watching(MultiService):
     def _crew(self, account: Account) -> Crew:
         """As many watchers as the mailboxes of an account need."""
         alerts = Alerts(account.name)
+        wanted = account.wanted
         return Crew(
-            [self._place(account, mailbox, alerts) for mailbox in account.mailboxes],
+            [self._place(account, mailbox, alerts) for mailbox in wanted.names],
             self._opener(account, alerts),
             partial(self._watcher, account.timing),
             most_connections=account.connections or connections_for(account.server),
             clock=self._reactor,
+            roster=self._roster(account, wanted, alerts) if wanted.patterns else None,
         )
 
-    def _place(self, account: Account, mailbox: str, alerts: Alerts) -> Place:
-        witness = self._lookout.witness(
-            account.name, mailbox, account.timing, lambda: alerts.latest
+    def _roster(self, account: Account, wanted: Wanted, alerts: Alerts) -> Roster:
+        """What the patterns of an account bring; the first one stands for all in `health`."""
+
+        def brought(mailbox: str) -> Place:
+            place = self._place(account, mailbox, alerts)
+            place.is_brought = True
+            return place
+
+        return Roster(
+            account.name,
+            wanted,
+            self._journal,
+            brought,
+            witness=self._witness(account, wanted.patterns[0], alerts),
+            list_seconds=account.timing.list_seconds,
+            clock=self._reactor,
+            now=self._now,
         )
+
+    def _witness(self, account: Account, mailbox: str, alerts: Alerts) -> Witness:
+        return self._lookout.witness(account.name, mailbox, account.timing, lambda: alerts.latest)
+
+    def _place(self, account: Account, mailbox: str, alerts: Alerts) -> Place:
+        witness = self._witness(account, mailbox, alerts)
         words = partial(preview, most_bytes=account.preview_bytes, html_to_text=visible_text)
         accept = partial(self._hub.accept, announce_copies=account.announce_copies)
         return Place(account.name, mailbox, self._journal, accept, witness, words)

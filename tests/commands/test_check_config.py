@@ -111,6 +111,16 @@ keeps its journal in {self.folder}/state
         self.assertIn("listen.port: found -1", said)
         self.assertIn("Mend the places named above", said)
 
+    def test_patterns(self) -> None:
+        """Names, patterns and exceptions stand apart."""
+        text = GOOD.replace('["INBOX", "Lists"]', '["INBOX", "Lists/*", "A/%", "!Lists/spam"]')
+        self.assertEqual(self.check(text), 0)
+        said = self.stdout.getvalue()
+        self.assertIn("  watches   INBOX\n  and       what fits Lists/*, A/%, also later", said)
+        self.assertIn("(looked into every 300 s)\n  but not   Lists/spam\n", said)
+        self.assertEqual(self.check(GOOD.replace('["INBOX", "Lists"]', '["Lists/*"]')), 0)
+        self.assertIn("  watches   what fits Lists/*, also later", self.stdout.getvalue())
+
     def test_secrets(self) -> None:
         """With --secrets each secret is fetched once and never printed."""
         cwd = Path.cwd()

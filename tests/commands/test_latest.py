@@ -63,6 +63,24 @@ class LatestTests(SynchronousTestCase):
         )
         self.assertEqual(session.calls[-1], "close")
 
+    def test_patterns(self) -> None:
+        """What they bring is asked too, each mailbox once."""
+        session = Newest(b"Subject: x\r\n")
+        session.others = {"INBOX": [], "Lists/a": [], "Work": []}
+        failures, lines, _ = self.ask(session, "INBOX", "Lists/*", "I*")
+        self.assertEqual(failures, 0)
+        places = [each.partition(":")[0] for each in lines]
+        self.assertEqual(places, ["home/INBOX", "home/Lists/a"])
+
+    def test_patterns_refused(self) -> None:
+        """What is named answers all the same."""
+        session = Newest(b"Subject: x\r\n")
+        refusal = CommandRefused(peer="s", command="LIST", status="NO", said="not for you")
+        session.failures["list_mailboxes"] = refusal
+        failures, lines, err = self.ask(session, "INBOX", "Lists/*")
+        self.assertEqual((failures, len(lines)), (1, 1))
+        self.assertIn("not for you", err)
+
     def test_hostile_subject(self) -> None:
         """Nothing in a subject acts on the terminal."""
         _, lines, _ = self.ask(Newest(b"Subject: =?utf-8?Q?a=1B[31m=0Ab?=\r\n"), "INBOX")

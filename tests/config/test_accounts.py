@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.config.connecting import Compress
@@ -188,18 +190,31 @@ class AccountTests(SynchronousTestCase):
         self.assertEqual(len(problems_of(f"[accounts.{'x' * 65}]\n{good}")), 1)
 
     def test_mailboxes(self) -> None:
-        """Mailboxes are a list of different names without patterns."""
+        """Mailboxes are a list of different names, patterns, and exceptions from these."""
         for written, found in [
             ("[]", "an empty list"),
             ('"INBOX"', "a text"),
             ("[1]", "a number in the list"),
             ('[""]', "an empty text in the list"),
             ('["a\\u0007"]', "a text with control characters in the list"),
-            ('["Lists/*"]', 'the pattern "Lists/*"'),
+            ('["INBOX", "!Lists/spam"]', 'the exception "!Lists/spam" without a pattern'),
+            ('["!Lists/*"]', 'the exception "!Lists/*" without a pattern'),
+            ('["Lists/*", "!"]', "a lone !"),
+            ('["Lists/*", "Lists/*"]', '"Lists/*" 2 times'),
+            (f'["{"x" * 301}"]', "a name of 301 characters"),
             ('["INBOX", "Inbox"]', '"INBOX" 2 times'),
         ]:
             told = account_problem(f"mailboxes = {written}")
             self.assertEqual((told.path, told.found), ("accounts.home.mailboxes", found))
+
+    def test_patterns(self) -> None:
+        """They are told apart from names, and nothing is changed in them."""
+        written = ["INBOX", "Lists/*", "!Lists/spam", "Größe/%"]
+        found = account(f"{SECRET}{URL}mailboxes = {json.dumps(written)}")
+        self.assertEqual(found.mailboxes, tuple(written))
+        self.assertEqual(found.wanted.names, ("INBOX",))
+        self.assertEqual(found.wanted.patterns, ("Lists/*", "Größe/%"))
+        self.assertEqual(found.wanted.exceptions, ("Lists/spam",))
 
     def test_words_of_other_programs(self) -> None:
         """What other programs call it is told with our word."""

@@ -31,18 +31,22 @@ class Page:
     Attributes:
         copies: the next entries; none if the reader has all there are.
         position: where the reader stands after them.
+        has_more: whether entries follow that are there already.
         gap: what it has to be told before them.
     """
 
-    __slots__ = ("_plain", "copies", "gap", "position")
+    __slots__ = ("_plain", "copies", "gap", "has_more", "position")
 
-    def __init__(self, copies: Sequence[Copy], after: Position, gap: Gap | None = None) -> None:
+    def __init__(
+        self, copies: Sequence[Copy], after: Position, head_seq: int, gap: Gap | None = None
+    ) -> None:
         self.copies = copies
         self.position = after
         self.gap = gap
         self._plain: bytes | None = None
         if copies:
             self.position = Position(epoch=after.epoch, seq=copies[-1].entry.seq)
+        self.has_more = self.position.seq < head_seq
 
     @property
     def plain(self) -> bytes:
@@ -85,7 +89,8 @@ class Tail:
         begin = position.seq + 1 - self._first_seq
         if position.epoch != self._epoch or not 0 <= begin <= len(self._copies):
             return None
-        page = Page(self._copies[begin : begin + most], position)
+        head_seq = self._first_seq + len(self._copies) - 1
+        page = Page(self._copies[begin : begin + most], position, head_seq)
         self._latest = position, most, page
         return page
 
@@ -182,7 +187,7 @@ class Hub:
         gap = self._gap_after(position)
         begin = gap.to if gap else position
         copies = [Copy(entry, begin.epoch) for entry in self._journal.read(begin.seq, most)]
-        return Page(copies, begin, gap)
+        return Page(copies, begin, self._journal.head, gap)
 
     def _gap_after(self, asked: Position) -> Gap | None:
         """What is lacking after a position that may be no place in this journal."""

@@ -100,7 +100,10 @@ class IJournal(Interface):
         """
 
     def read(after: int, most: int) -> Sequence[Entry]:
-        """Up to `most` entries with a seq above `after`, in order."""
+        """The next entries with a seq above `after`, in order: `most`, or fewer large ones.
+
+        None only where there is none.
+        """
 
     def seq_before(moment: datetime) -> int:
         """The seq of the last entry journalled before `moment`; 0 if there is none."""

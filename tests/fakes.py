@@ -37,7 +37,11 @@ NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
 @implementer(IJournal)
 class MemoryJournal:
-    """The order of events, in a list."""
+    """The order of events, in a list.
+
+    Attributes:
+        portion: `read` gives no more at once.
+    """
 
     def __init__(self, epoch: str = "e1", retention: Retention | None = None) -> None:
         self.epoch = epoch
@@ -52,6 +56,7 @@ class MemoryJournal:
         self.is_full = False
         self.is_damaged = False
         self.reads = 0
+        self.portion = 10**9
         self.entries = []
 
     @property
@@ -212,7 +217,7 @@ class MemoryJournal:
         if self.is_damaged:
             raise JournalUnreadable(path="memory", reason="a bit fell over")
         self.reads += 1
-        return [each for each in self.entries if each.seq > after][:most]
+        return [each for each in self.entries if each.seq > after][: min(most, self.portion)]
 
     def seq_before(self, moment: datetime) -> int:
         if self.is_damaged:

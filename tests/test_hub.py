@@ -165,6 +165,14 @@ class ReaderTests(SynchronousTestCase):
         )
         self.assertEqual(self.journal.reads, 1)
 
+    def test_a_page_knows_its_end(self) -> None:
+        """However short a page is, from the tail or the journal, it says whether more is there."""
+        self.journal.portion = 2
+        reader = self.hub.reader(at(0))
+        pages = [reader.pull(3) for _ in range(5)]
+        self.assertEqual([len(each.copies) for each in pages], [2, 2, 3, 3, 0])
+        self.assertEqual([each.has_more for each in pages], [True] * 3 + [False] * 2)
+
     def test_a_small_tail_forgets(self) -> None:
         """However much is accepted at once, the tail stays small and right."""
         self.hub.accept([mail(uid) for uid in range(11, 1011)])

@@ -42,6 +42,10 @@ from mailnotify.storage.database import Database
 _SLICE: Final = 1000
 """Entries forgotten by one call of `prune`, so that it holds the reactor for milliseconds."""
 
+_READ_BYTES: Final = 65_536
+"""Nothing more is read at once after this: to decode so much takes a millisecond."""
+
+_READ: Final = "SELECT seq, at, event, crc FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
 _INSERT: Final = """
     INSERT INTO entries (seq, at, event, crc, kind, account, mailbox, uidvalidity, uid, twin)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -232,18 +236,22 @@ class SqliteJournal:
         return entry
 
     def read(self, after: int, most: int) -> Sequence[Entry]:
-        """Up to `most` entries with a seq above `after`, in order.
+        """The next entries with a seq above `after`, in order: `most`, or fewer large ones.
 
         Raises:
             JournalUnreadable: an entry is damaged or missing.
         """
+        rows: list[tuple[int, int, str, int]] = []
+        size_bytes = 0
         with self._database.reading():
-            rows = self._connection.execute(
-                "SELECT seq, at, event, crc FROM entries WHERE seq > ? ORDER BY seq LIMIT ?",
-                (after, most),
-            ).fetchall()
+            for row in self._connection.execute(_READ, (after, most)):
+                rows.append(row)
+                size_bytes += len(row[2])
+                if size_bytes >= _READ_BYTES:
+                    break
         first = max(after + 1, self.oldest)
-        if len(rows) != max(min(most, self.head - first + 1), 0):
+        due = max(min(most, self.head - first + 1), 0)
+        if len(rows) != due and size_bytes < _READ_BYTES:
             raise self._database.damaged(f"entries after {after} are missing")
         return [self._entry(seq, row) for seq, row in enumerate(rows, first)]
 

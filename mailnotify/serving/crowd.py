@@ -29,7 +29,7 @@ from mailnotify.errors import JournalUnreadable
 from mailnotify.hub import Hub, Page
 
 PAGE_ENTRIES: Final = 100
-"""Entries per page: one of the journal takes about a millisecond, then others have a turn."""
+"""The most of a page: one of the journal takes about a millisecond, then others have a turn."""
 
 PAGE_BYTES: Final = 65536
 """No page sends much more, so that a subscriber who stops reading costs no more than this."""
@@ -240,7 +240,7 @@ class Crowd(Generic[_Member]):
             sheets = [(each, each.lines_of(page)) for each in self._audiences_of(page)]
             if most == 1 or all(len(lines) <= PAGE_BYTES for _, lines in sheets):
                 self._put_down(sheets, page.position)
-                self._is_behind = len(page.copies) == most
+                self._is_behind = page.has_more
                 return
 
     def _put_down(

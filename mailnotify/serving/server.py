@@ -43,8 +43,8 @@ from mailnotify.serving.vigil import CLOSE_SECONDS
 _SLICE: Final = 1000
 """So many live subscribers are served in one turn, in some 5 ms; then others have theirs."""
 
-_REPLAY_SECONDS: Final = 0.01
-"""So long all those who replay may take in one turn; one page is always read."""
+_REPLAY_SECONDS: Final = 0.002
+"""So long all those who replay may take in one turn, and the live wait; one page is always read."""
 
 _SWEEP_SECONDS: Final = 1.0
 """Deadlines are looked at this often, or four times within the shortest of them."""

@@ -101,7 +101,7 @@ class PlainFeed:
         lines = lines_of(page, self.wish)
         if lines:
             peer.relay(lines)
-        return len(page.copies) == PAGE_ENTRIES
+        return page.has_more
 
     def mark(self, peer: ServerPeer) -> None:
         """See `Feed`; plain lines have no positions."""
@@ -134,7 +134,7 @@ class EventFeed:
         page = self._reader.pull(PAGE_ENTRIES)
         if page.gap:
             peer.send(page.gap)
-        has_more = self._relay(page, peer) or len(page.copies) == PAGE_ENTRIES
+        has_more = self._relay(page, peer) or page.has_more
         if not has_more and not self._is_live:
             self._is_live = True
             self._tell(peer)

@@ -12,9 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings, strategies as st
+from msgspec import structs
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.config.schema import Retention
+from mailnotify.core.message import Address
 from mailnotify.core.sync import Cursor
 from mailnotify.errors import JournalBusy, JournalUnreadable, JournalUnwritable
 from mailnotify.journal.sqlite import SqliteJournal
@@ -89,6 +91,15 @@ class ReopenedTests(_Opened):
         journal = self.make_journal(Retention(entries=1))
         journal.append([mail(uid) for uid in range(1, 2102)], None, NOON)
         self.assertEqual([journal.prune(NOON) for _ in range(4)], [1000, 1000, 100, 0])
+
+    def test_large_entries_come_in_small_portions(self) -> None:
+        """Whoever reads letters to hundreds of people does not hold the service for long."""
+        journal = self.make_journal(Retention())
+        many = tuple(Address(address=f"{each}@example.org") for each in range(1000))
+        letters = [structs.replace(mail(uid), to=many) for uid in range(1, 8)]
+        journal.append(letters, None, NOON)
+        portions = [[each.seq for each in journal.read(after, 100)] for after in (0, 3, 6)]
+        self.assertEqual(portions, [[1, 2, 3], [4, 5, 6], [7]])
 
     @given(st.lists(st.lists(st.integers(1, 40), max_size=8), max_size=8), st.integers(1, 20))
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

@@ -345,6 +345,15 @@ class StructuredTests(SynchronousTestCase):
         self.rig.turn()
         self.assertEqual(told(client.heard())[2:], [*range(1, 101), Live])
 
+    def test_replay_in_small_portions(self) -> None:
+        """LIVE comes at the end also when the journal gives less at once than it was asked for."""
+        rig = Rig(tail_size=1)
+        rig.accept(*range(1, 10))
+        rig.journal.portion = 2
+        client = Subscription(rig, Edge.OLDEST)
+        rig.turn(4)
+        self.assertEqual(told(client.heard())[2:], [*range(1, 10), Live])
+
     def test_replay_takes_turns(self) -> None:
         """A replay of many pages gives the live ones their turn between two pages."""
         self.rig.accept(*range(1, 501))

@@ -6,7 +6,8 @@ anything is sent. What is merely a wish (reports on the delivery) is left out
 where it is not offered, and the parcel says so.
 
 RFC 5321 §4.1.2 (MAIL, RCPT), RFC 1870 (SIZE), RFC 6152 (BODY), RFC 6531
-(SMTPUTF8), RFC 3461 (NOTIFY, RET, ENVID, ORCPT), RFC 8689 (REQUIRETLS).
+(SMTPUTF8), RFC 3461 (NOTIFY, RET, ENVID, ORCPT), RFC 6533 (ORCPT beyond ASCII),
+RFC 8689 (REQUIRETLS).
 """
 
 from __future__ import annotations
@@ -167,15 +168,23 @@ def _rcpt_dsn(wishes: Wishes) -> str:
 def _rcpt(recipient: str, order: str) -> str:
     if not order:
         return f"RCPT TO:<{recipient}>"
-    # ORCPT in its form for ASCII only; without it reports name the address as it is then.
-    original = f" ORCPT=rfc822;{_xtext(recipient)}" if recipient.isascii() else ""
-    return f"RCPT TO:<{recipient}> {order}{original}"
+    if recipient.isascii():
+        return f"RCPT TO:<{recipient}> {order} ORCPT=rfc822;{_xtext(recipient)}"
+    return f"RCPT TO:<{recipient}> {order} ORCPT=utf-8;{_utf8_xtext(recipient)}"
 
 
 def _xtext(text: str) -> str:
     """RFC 3461 §4: what could be mistaken goes as ``+`` and two digits."""
     return "".join(
         char if "!" <= char <= "~" and char not in "+=" else _escaped(char) for char in text
+    )
+
+
+def _utf8_xtext(text: str) -> str:
+    """RFC 6533 §3, utf-8-addr-xtext: in ASCII, since not every hop need know SMTPUTF8."""
+    return "".join(
+        char if "!" <= char <= "~" and char not in "+=\\" else f"\\x{{{ord(char):02X}}}"
+        for char in text
     )
 
 

@@ -20,9 +20,11 @@ from mailnotify.errors import (
 from mailnotify.smtp.compose import Envelope
 from mailnotify.smtp.habits import Habits
 from mailnotify.smtp.handover import MOST_UNASKED_BYTES, Receipt
-from mailnotify.smtp.parcel import Notify, Returned, Wishes
+from mailnotify.smtp.offer import read_offer
+from mailnotify.smtp.parcel import Notify, Returned, Wishes, pack
 from mailnotify.smtp.sender import FRESH_SECONDS
 from mailnotify.smtp.submit import Submitter
+from mailnotify.smtp.wire import Reply
 from tests.smtp.hostile import BOB, CHUNKED, EVE, GROUPED, STEPWISE
 from tests.smtp.memory import DeadEndpoint, MemoryConnector
 from tests.smtp.scripted import CUT, STALL, Behaviour, ScriptedServer
@@ -354,6 +356,22 @@ class WishTests(SubmitterCase):
         self.assertIn("MAIL FROM:<ada@x.org> SIZE=21 RET=HDRS ENVID=a+2Bb+3Dc+20+C3+BC", lines)
         self.assertIn("RCPT TO:<bob@x.org> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob@x.org", lines)
 
+    def test_reports_beyond_ascii(self) -> None:
+        """The address that comes back is the one that was written, in ASCII (RFC 6533)."""
+        offer = read_offer(Reply(code=250, lines=(b"x", b"DSN", b"SMTPUTF8", b"8BITMIME")))
+        parcel = pack(
+            Envelope(sender="ada@x.org", recipients=("dör+te=\U0001f600@x.org",)),
+            b"Subject: x\r\n\r\nx\r\n",
+            offer=offer,
+            wishes=Wishes(notify=(Notify.FAILURE,)),
+            peer="x",
+        )
+        self.assertEqual(
+            parcel.rcpts[0].decode(),
+            "RCPT TO:<dör+te=\U0001f600@x.org> NOTIFY=FAILURE"
+            r" ORCPT=utf-8;d\x{F6}r\x{2B}te\x{3D}\x{1F600}@x.org",
+        )
+
     def test_no_reports(self) -> None:
         """None at all is said so; where the server knows no reports, nothing is said."""
         lines = self.said(CHUNKED, Wishes(notify=()))
@@ -389,7 +407,9 @@ class WishTests(SubmitterCase):
         self.submit("To: jörg@x.org\n\nhi".encode(), envelope, Wishes(notify=()))
         said = [line for line, _ in self.servers[1].commands]
         self.assertIn(b"MAIL FROM:<ada@x.org> SIZE=23 BODY=8BITMIME SMTPUTF8", said)
-        self.assertIn("RCPT TO:<jörg@x.org> NOTIFY=NEVER".encode(), said)
+        self.assertIn(
+            "RCPT TO:<jörg@x.org> NOTIFY=NEVER ORCPT=utf-8;j\\x{F6}rg@x.org".encode(), said
+        )
         self.close()
 
     def test_tls_throughout(self) -> None:

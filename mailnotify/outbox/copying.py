@@ -65,6 +65,7 @@ class Copying(Service):
         )
         self._alarm: IDelayedCall | None = None
         self._copying: Deferred[float] | None = None
+        self._refusal = ""
 
     def startService(self) -> None:
         """Make what the last run has left."""
@@ -131,7 +132,17 @@ class Copying(Service):
             message = self._store.message(number)
             await cabinet.keep(message, self._store.letter(number).message_id)
         except (CommandRefused, LetterInvalid, LetterUnknown) as error:
-            self._log.warn(
-                "there is no copy of letter {number}: {error}", number=number, error=error.explain()
-            )
+            self._complain(number, error)
+        else:
+            self._refusal = ""
         self._store.copied(number)
+
+    def _complain(self, number: int, error: MailnotifyError) -> None:
+        """Say why once, and not for each letter: without a Sent mailbox there will be many."""
+        if str(error) != self._refusal:
+            self._refusal = str(error)
+            self._log.warn(
+                "there is no copy of letter {number}, nor of others as long as this is so: {error}",
+                number=number,
+                error=error.explain(),
+            )

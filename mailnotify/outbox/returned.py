@@ -1,8 +1,8 @@
 """Ties a bounce in a watched mailbox to the letter that it is about.
 
 The seam between watching and sending: whoever sees new mail calls `on_mail` with
-its event and a way to fetch its bytes. A failure that is news
-goes into the store, from where the outbox tells it as ``sent-failed``.
+a way to fetch its bytes. A failure that is news goes into the store, from where
+the outbox tells it as ``sent-failed``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from datetime import datetime
 
 from twisted.logger import Logger
 
-from mailnotify.core.events import NewMail
-from mailnotify.errors import MailnotifyError
 from mailnotify.outbox.bounce import Bounce, recognise
 from mailnotify.outbox.letter import Filed
 from mailnotify.outbox.store import SqliteOutbox
@@ -43,22 +41,17 @@ class Returned:
         self._now = now
         self._when_news = when_news
 
-    async def on_mail(self, event: NewMail, at: datetime, fetch_body: FetchBody) -> bool:
+    async def on_mail(self, at: datetime, fetch_body: FetchBody) -> bool:
         """Look at one message; return whether it brought back a letter of ours.
-
-        Never fails: a bounce that cannot be read is still the mail that it was.
 
         Args:
             at: when the message was journalled.
+
+        Raises:
+            MailnotifyError: as `fetch_body` does, or for the outbox; look at it again later.
         """
-        try:
-            bounce = recognise(await fetch_body())
-            return bounce is not None and self._note(bounce, at)
-        except MailnotifyError as error:
-            self._log.warn(
-                "the bounce {id} was not looked into: {error}", id=event.id, error=error.explain()
-            )
-            return False
+        bounce = recognise(await fetch_body())
+        return bounce is not None and self._note(bounce, at)
 
     def _note(self, bounce: Bounce, at: datetime) -> bool:
         letter = self._letter(bounce)

@@ -103,7 +103,13 @@ class Posting(MultiService):
                 self._copying[account.name] = errands.copying(account, store)
                 self._copying[account.name].setServiceParent(self)
         Returns(
-            self._hub, store, errands, now=self._now, clock=self._reactor, when_news=outbox.rung
+            self._hub,
+            store,
+            errands,
+            now=self._now,
+            clock=self._reactor,
+            jitter=random.random,
+            when_news=outbox.rung,
         ).setServiceParent(self)
         super().startService()
         self._bell = Doorbell(folder / DOORBELL, outbox.rung, self._reactor)

@@ -3,7 +3,7 @@
 A reader like any other, which begins a day back at each start, so that a kill
 between a bounce and its look costs nothing; looking twice does no harm. Only what
 seems to come from a mail server is fetched, one message at a time, over a
-connection of its own.
+connection of its own; what could not be fetched is tried again for a day.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from mailnotify.core.backoff import Backoff
 from mailnotify.core.events import Entry, NewMail
+from mailnotify.errors import MailnotifyError
 from mailnotify.hub import Hub, Reader
 from mailnotify.interfaces import IPokable
 from mailnotify.outbox.returned import Returned
 from mailnotify.outbox.store import SqliteOutbox
 from mailnotify.taps.filing import Errands, may_be_report
+
+FIRST_RETRY_SECONDS: Final = 60.0
+LONGEST_RETRY_SECONDS: Final = 3600.0
 
 _BACK: Final = timedelta(days=1)
 _PAGE: Final = 100
@@ -35,6 +40,7 @@ class Returns(Service):
     """Looks at each new message that may be a bounce.
 
     Args:
+        jitter: gives a number in [0, 1).
         when_news: called when the outbox has something to tell.
     """
 
@@ -48,6 +54,7 @@ class Returns(Service):
         *,
         now: Callable[[], datetime],
         clock: IReactorTime,
+        jitter: Callable[[], float],
         when_news: Callable[[], object],
     ) -> None:
         self._hub = hub
@@ -57,6 +64,11 @@ class Returns(Service):
         self._clock = clock
         self._reader: Reader | None = None
         self._alarm: IDelayedCall | None = None
+        self._again: list[Entry] = []
+        self._backoff = Backoff(
+            first_seconds=FIRST_RETRY_SECONDS, most_seconds=LONGEST_RETRY_SECONDS, jitter=jitter
+        )
+        self._retrying: IDelayedCall | None = None
         self._looking: Deferred[None] | None = None
 
     def startService(self) -> None:
@@ -70,9 +82,11 @@ class Returns(Service):
         """Look no more; fires when no connection is left."""
         super().stopService()
         self._hub.detach(self)
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        for alarm in (self._alarm, self._retrying):
+            if alarm is not None:
+                alarm.cancel()
+        self._alarm = self._retrying = None
+        self._again.clear()
         looking = self._looking
         if looking is not None:
             looking.cancel()
@@ -90,11 +104,21 @@ class Returns(Service):
 
     def _ended(self, _: object) -> None:
         self._looking = None
+        if self._again and self._retrying is None and self.running:
+            self._retrying = self._clock.callLater(self._backoff.failed(), self._retry)
+
+    def _retry(self) -> None:
+        self._retrying = None
+        self.poke()
 
     async def _look(self) -> None:
         """Read until there is nothing more."""
         assert self._reader is not None
         try:
+            if self._retrying is None:
+                again, self._again = self._again, []
+                for entry in again:
+                    await self._look_at(entry)
             while copies := self._reader.pull(_PAGE).copies:
                 for copy in copies:
                     await self._look_at(copy.entry)
@@ -105,5 +129,19 @@ class Returns(Service):
 
     async def _look_at(self, entry: Entry) -> None:
         event = entry.event
-        if isinstance(event, NewMail) and may_be_report(event):
-            await self._returned.on_mail(event, entry.at, partial(self._errands.fetch, event))
+        if not (isinstance(event, NewMail) and may_be_report(event)):
+            return
+        try:
+            await self._returned.on_mail(entry.at, partial(self._errands.fetch, event))
+        except MailnotifyError as error:
+            is_late = entry.at < self._now() - _BACK
+            self._log.warn(
+                "the bounce {id} was not looked into{later}: {error}",
+                id=event.id,
+                later="" if is_late else " yet",
+                error=error.explain(),
+            )
+            if not is_late:
+                self._again.append(entry)
+        else:
+            self._backoff.proved()

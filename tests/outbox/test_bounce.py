@@ -10,8 +10,6 @@ from hypothesis import given, strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailnotify.core.events import NewMail
-from mailnotify.errors import NotConnected
 from mailnotify.outbox.bounce import MOST_BYTES, Bounce, may_be_bounce, recognise
 from mailnotify.outbox.letter import State
 from mailnotify.outbox.returned import Returned
@@ -180,17 +178,14 @@ class ReturnedTests(SynchronousTestCase):
             when_news=lambda: self.news.append(1),
         )
 
-    def mail(self, text: str, hours: float = 1, error: Exception | None = None) -> bool:
+    def mail(self, text: str, hours: float = 1) -> bool:
         """Let this message arrive."""
 
         async def fetch() -> bytes:
-            if error is not None:
-                raise error
             return text.encode()
 
-        event = NewMail(id="x", account="home", mailbox="INBOX", uidvalidity=1, uid=1)
         looking = Deferred.fromCoroutine(
-            self.returned.on_mail(event, NOON + timedelta(hours=hours), fetch)
+            self.returned.on_mail(NOON + timedelta(hours=hours), fetch)
         )
         result: bool = self.successResultOf(looking)
         return result
@@ -224,7 +219,3 @@ class ReturnedTests(SynchronousTestCase):
         """A bounce from before a letter was sent again says nothing of this sending."""
         self.assertFalse(self.mail(POSTFIX, hours=-1))
         self.assertEqual(self.news, [])
-
-    def test_unfetched(self) -> None:
-        """A bounce that cannot be fetched is an ordinary letter."""
-        self.assertFalse(self.mail("", error=NotConnected(peer="x", reason="gone")))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.errors import CommandRefused, NotConnected
@@ -101,15 +102,19 @@ class CopyingTests(SynchronousTestCase):
         self.assertEqual(self.drawer.kept, ["<1@x.org>"])
 
     def test_refused(self) -> None:
-        """A server that takes no copy is asked once for each letter."""
+        """A server that takes no copy is asked once for each letter, and that is said once."""
         self.drawer.error = CommandRefused(peer="x", command="APPEND", status="NO", said="full")
         self.copying.startService()
         self.sent("1", "2")
-        self.clock.advance(WAIT_SECONDS)
+        with capturedLogs() as logs:
+            self.clock.advance(WAIT_SECONDS)
+            self.sent("3")
+            self.clock.advance(WAIT_SECONDS)
+        self.assertEqual(len([each for each in logs if each["log_level"] is LogLevel.warn]), 1)
         self.drawer.error = None
-        self.sent("3")
+        self.sent("4")
         self.clock.advance(WAIT_SECONDS)
-        self.assertEqual(self.drawer.kept, ["<3@x.org>"])
+        self.assertEqual(self.drawer.kept, ["<4@x.org>"])
 
     def test_bug(self) -> None:
         """A bug of ours is logged, and the copy made later."""

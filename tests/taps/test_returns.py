@@ -12,13 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailnotify.config.schema import Retention
 from mailnotify.core.events import NewMail
 from mailnotify.core.message import Address
+from mailnotify.errors import NotConnected
 from mailnotify.hub import Hub
 from mailnotify.journal.sqlite import SqliteJournal
 from mailnotify.outbox.letter import State
 from mailnotify.outbox.store import SqliteOutbox
 from mailnotify.outbox.verdict import Fate, Result
 from mailnotify.taps.filing import may_be_report
-from mailnotify.taps.returns import Returns
+from mailnotify.taps.returns import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Returns
 from tests.outbox.letters import NOON, draft, settle
 from tests.outbox.test_bounce import POSTFIX
 
@@ -28,9 +29,12 @@ class Bodies:
 
     def __init__(self) -> None:
         self.asked: list[int] = []
+        self.error: Exception | None = None
 
     async def fetch(self, event: NewMail) -> bytes:
         self.asked.append(event.uid)
+        if self.error is not None:
+            raise self.error
         return POSTFIX.encode()
 
 
@@ -72,6 +76,7 @@ class ReturnsTests(SynchronousTestCase):
             self.bodies,  # type: ignore[arg-type]
             now=self.now,
             clock=self.clock,
+            jitter=lambda: 1 - 2**-53,
             when_news=self.count,
         )
         self.store.enqueue([draft("Lunch?")], NOON)
@@ -103,6 +108,33 @@ class ReturnsTests(SynchronousTestCase):
         self.returns.startService()
         self.clock.advance(0)
         self.assertEqual(self.bodies.asked, [2])
+
+    def test_retried(self) -> None:
+        """A report that could not be fetched is looked into later, other mail or not."""
+        self.returns.startService()
+        self.clock.advance(0)
+        self.bodies.error = NotConnected(peer="x", reason="gone")
+        self.hub.accept([report(2)])
+        self.clock.advance(0)
+        self.hub.accept([mail(3)])
+        self.clock.advance(FIRST_RETRY_SECONDS - 1)
+        self.assertEqual((self.bodies.asked, self.news), ([2], 0))
+        self.clock.advance(1)
+        self.assertEqual(self.bodies.asked, [2, 2])
+        self.bodies.error = None
+        self.clock.advance(2 * FIRST_RETRY_SECONDS)
+        self.assertEqual((self.bodies.asked, self.news), ([2, 2, 2], 1))
+        self.returns.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_given_up(self) -> None:
+        """After a day nobody looks any more."""
+        self.returns.startService()
+        self.bodies.error = NotConnected(peer="x", reason="gone")
+        self.hub.accept([report(2)])
+        for _ in range(26):
+            self.clock.advance(LONGEST_RETRY_SECONDS)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_stopped(self) -> None:
         """A service that has stopped reads nothing."""

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from twisted.python import usage
 
 from mailnotify.config.schema import Config
 from mailnotify.core.text import clean
-from mailnotify.errors import LetterUnknown
+from mailnotify.errors import LetterUnchangeable, LetterUnknown, OutboxUnreadable
 from mailnotify.outbox.doorbell import ring
 from mailnotify.outbox.letter import Filed, State
 from mailnotify.outbox.store import SqliteOutbox
@@ -70,16 +71,35 @@ def run(options: Options) -> int:
     """Do it; return the exit code."""
     config: Config = options["loaded"]
     folder = Path(config.state_dir)
-    if not (folder / STORE).exists():
-        if options.subCommand == "list":
-            print("nothing was ever queued here")
-            return os.EX_OK
-        raise LetterUnknown(number=str(options.subOptions["number"]))
-    with closing(SqliteOutbox.visit(folder / STORE)) as store:
-        _VERBS[str(options.subCommand)](store, options, datetime.now(UTC))
+    try:
+        if not _has_outbox(folder / STORE):
+            if options.subCommand == "list":
+                print("nothing was ever queued here")
+                return os.EX_OK
+            raise LetterUnknown(number=str(options.subOptions["number"]))
+        with closing(SqliteOutbox.visit(folder / STORE)) as store:
+            _VERBS[str(options.subCommand)](store, options, datetime.now(UTC))
+    except (LetterUnknown, LetterUnchangeable) as error:
+        print(f"mailnotify outbox: {error}. {error.remedy}", file=sys.stderr)
+        return 1
     if options.subCommand in ("retry", "cancel"):
         ring(folder / DOORBELL, is_urgent=options.subCommand == "retry")
     return os.EX_OK
+
+
+def _has_outbox(path: Path) -> bool:
+    """Whether there is an outbox.
+
+    Raises:
+        OutboxUnreadable: nobody can tell, since the folder is none, or not ours.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as problem:
+        raise OutboxUnreadable(path=str(path), reason=problem.strerror or "") from problem
+    return True
 
 
 def _list(store: SqliteOutbox, options: Options, now: datetime) -> None:

@@ -103,9 +103,27 @@ class OutboxTests(CommandTestCase):
         self.assertFalse(self.state.exists())
         code, _, err = self.outbox("show", "1")
         self.assertIn("no letter 1", err)
-        self.assertNotEqual(code, 0)
+        self.assertEqual(code, 1)
         self.serve()
         self.assertIn("nothing waits", self.outbox("list")[1])
+
+    def test_unusable_folder(self) -> None:
+        """Where nobody can know what was queued, nobody says that nothing was."""
+        self.state.write_text("a file")
+        code, out, err = self.outbox("list")
+        self.assertEqual((code, out), (os.EX_CONFIG, ""))
+        self.assertIn("cannot be read: Not a directory", err)
+
+    def test_too_late(self) -> None:
+        """A letter that is sent is neither cancelled nor tried again, and that is no mistake."""
+        store = self.serve()
+        store.enqueue([draft("sent")], NOON)
+        (ticket,) = store.claim("home", 9, NOON)
+        settle(store, ticket, Result(recipient="bob@x.org", fate=Fate.ACCEPTED))
+        for verb, done in (("cancel", "cancelled"), ("retry", "sent again")):
+            code, out, err = self.outbox(verb, "1")
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn(f"letter 1 is sent: it cannot be {done}. `mailnotify outbox show`", err)
 
     def test_show(self) -> None:
         """Everything about one letter, each recipient by itself."""

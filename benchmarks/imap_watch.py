@@ -139,7 +139,7 @@ def imapflow() -> Iterator[Imapflow]:
     with tempfile.TemporaryDirectory() as folder:
         peer = Imapflow(Path(folder))
         if not peer.is_there:
-            print("imapflow: no node, npm or registry here; ours alone")
+            print("imapflow: cannot be installed here (it needs node and npm); ours alone")
         yield peer
 
 

@@ -225,7 +225,7 @@ def report(bench: Bench, letters: int) -> None:
     if bench.node_modules:
         kinds.append("nodemailer")
     else:
-        print("nodemailer: no node, npm or registry here, not measured")
+        print("nodemailer: cannot be installed here (it needs node and npm), so not measured")
     print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
     print(f"\none cold letter of {LETTER_BYTES} bytes     turns    packets      bytes")
     cases = [("mailnotify", offer) for offer in _NAMES]

@@ -64,20 +64,19 @@ def check(options: Options, environ: Mapping[str, str], stdout: TextIO, stderr: 
     except ConfigInvalid as error:
         print(error, error.remedy, sep="\n", file=stderr)
         return os.EX_CONFIG
-    print(f"{path} is good.", file=stdout)
     for line in described(config):
         print(line, file=stdout)
-    if options["secrets"]:
-        return _check_secrets(config, environ, stdout, stderr)
-    return os.EX_OK
+    status = _check_secrets(config, environ, stdout, stderr) if options["secrets"] else os.EX_OK
+    verdict = "is good" if status == os.EX_OK else "is readable, but not all secrets are"
+    print(f"\n{path} {verdict}.", file=stdout)
+    return status
 
 
 def described(config: Config) -> Iterator[str]:
     """What the service will do, line by line."""
     for account in config.accounts:
-        yield ""
         yield from _account(account)
-    yield ""
+        yield ""
     yield from _listen(config.listen)
     yield f"keeps its journal in {_shown(config.state_dir)}"
 

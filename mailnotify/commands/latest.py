@@ -21,6 +21,7 @@ from mailnotify.core.text import clean
 from mailnotify.errors import MailnotifyError
 from mailnotify.imap.session import Session, open_session
 from mailnotify.taps.configured import ConfiguredOptions
+from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.timebase import keep_time_monotonic
@@ -66,9 +67,9 @@ async def latest(
             _complain(place, error)
             failures += 1
             continue
-        subject = summarise(message.header).subject if message else None
-        told = "(no message)" if subject is None else clean(subject, _SUBJECT_BYTES)
-        report(f"{place}: Latest email subject: {told}")
+        subject = clean(summarise(message.header).subject, _SUBJECT_BYTES) if message else ""
+        nothing = "(no subject)" if message else "(no message)"
+        report(f"{place}: Latest email subject: {subject or nothing}")
     await session.close()
     return failures
 
@@ -79,7 +80,7 @@ def _complain(place: str, error: MailnotifyError) -> None:
 
 async def _ask_all(reactor: Any, config: Config) -> None:
     resolve_in_daemons(reactor)
-    connector = Connector(reactor)
+    connector = Connector(reactor, key_log_of(config))
     logins = Logins(reactor, state_dir=config.state_dir, connector=connector)
 
     async def open_account(account: Account) -> Session:

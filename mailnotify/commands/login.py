@@ -27,6 +27,7 @@ from mailnotify.config.schema import Account, Config, OAuthClient, OAuthProvider
 from mailnotify.core.text import clean
 from mailnotify.errors import ConfigInvalid, MailnotifyError, Problem
 from mailnotify.taps.configured import ConfiguredOptions
+from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.timebase import keep_time_monotonic
@@ -159,7 +160,8 @@ def run(options: usage.Options) -> int:
 
     async def attempt(reactor: Any) -> None:
         resolve_in_daemons(reactor)
-        logins = Logins(reactor, state_dir=config.state_dir, connector=Connector(reactor))
+        connector = Connector(reactor, key_log_of(config))
+        logins = Logins(reactor, state_dir=config.state_dir, connector=connector)
 
         def open_browser(url: str) -> None:
             # In a thread: some browsers do not return until they are closed.

@@ -55,6 +55,7 @@ from mailnotify.stream import FrameStream
 from mailnotify.taps.command_line import CommandLine
 from mailnotify.taps.configured import CONFIG
 from mailnotify.taps.errand import Errand, prepare
+from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.outcome import INTERRUPTED, complaint, exit_code
 from mailnotify.taps.reaching import DEFAULT_PORT, FLAGS, PARAMETERS, Way, read_way
@@ -117,7 +118,7 @@ class Measuring:
         self._way = way
         self._reactor = reactor
         self._peer = str(way.address)
-        self._connector = Connector(reactor)
+        self._connector = Connector(reactor, key_log_of(config))
         self._logins = Logins(reactor, state_dir=config.state_dir, connector=self._connector)
         self._under_way = (self._peer, "the subscription")
         self.was_sent = False

@@ -145,6 +145,7 @@ def errand_of(wishes: Wishes, config: Config, source: str, raw: bytes, now: date
         message=relayed.message,
         account=account,
         state_dir=config.state_dir,
+        key_log=config.key_log,
         message_id=relayed.message_id,
         subject=relayed.subject,
         outbox=config.outbox,

@@ -8,6 +8,7 @@ Three letters go the whole way, and each step is printed with its time.
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import tempfile
@@ -21,7 +22,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import react
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
-from twisted.python.usage import UsageError
 from zope.interface import implementer, provider
 
 from mailnotify.auth.sasl import Password
@@ -168,11 +168,12 @@ class Demo:
         accepted = datetime.now(UTC)
         entry, pushed = await self._arrivals.of_uid(number)
         print(f"\nletter {number}, milliseconds since its sending began:")
-        for step, moment in (
-            ("seen over IMAP and journalled", entry.at),
-            (f"pushed over port {self.line_port}", pushed),
-            ("the submission is complete", accepted),
-        ):
+        steps = (
+            (entry.at, "seen over IMAP and journalled"),
+            (pushed, f"pushed over port {self.line_port}"),
+            (accepted, "the submission is complete"),
+        )
+        for moment, step in sorted(steps):
             print(f"{(moment - began).total_seconds() * 1000:8.1f} ms  {step}")
         print(f"             shown: {text_line(entry)}", flush=True)
 
@@ -226,9 +227,14 @@ It is all still running; end it with Ctrl-C. In another terminal:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the demo; with ``--keep`` leave it running."""
+    """Run the demo; with ``--keep`` leave it running.
+
+    Raises:
+        SystemExit: at the end, or at once for any other argument.
+    """
     if arguments not in ([], ["--keep"]):
-        raise UsageError("found " + " ".join(arguments) + ", expected nothing or --keep")
+        print(f"demo: found {' '.join(arguments)}, expected nothing or --keep", file=sys.stderr)
+        raise SystemExit(os.EX_USAGE)
     react(lambda reactor: Deferred.fromCoroutine(_main(reactor, bool(arguments))))
 
 

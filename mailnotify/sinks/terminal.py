@@ -17,6 +17,7 @@ import msgspec
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from mailnotify.core.condition import CONNECTED
 from mailnotify.core.events import (
     AccountState,
     Entry,
@@ -45,6 +46,7 @@ _NOT_ASCII: Final = re.compile(r"[^ -~]")
 _DIM: Final = "\x1b[2m"
 _BOLD: Final = "\x1b[1m"
 _RED: Final = "\x1b[31m"
+_GREEN: Final = "\x1b[32m"
 _PLAIN: Final = "\x1b[0m"
 
 Style = Callable[[str, str], str]
@@ -132,7 +134,8 @@ class LogSink:
 def _what(event: Event, style: Style) -> str:
     if isinstance(event, AccountState):
         detail = clean(f"{event.cause} {event.remedy}", LINE_BYTES)
-        return f"{style(_RED, clean(event.state, _PART_BYTES))}  {detail}".rstrip()
+        colour = _GREEN if event.state == CONNECTED else _RED
+        return f"{style(colour, clean(event.state, _PART_BYTES))}  {detail}".rstrip()
     if isinstance(event, MailFiled | MailSeen | MailGone):
         word = _FATES[type(event)]
         return style(_DIM, f"{word}: message {event.uid}")

@@ -42,6 +42,7 @@ class Errand(Struct, frozen=True, kw_only=True):
     message: bytes
     account: Account
     state_dir: str
+    key_log: bool = False
     message_id: str = ""
     subject: str = ""
     outbox: Outbox = Outbox()
@@ -75,6 +76,7 @@ def prepare(
         message=compose(letter),
         account=account,
         state_dir=config.state_dir,
+        key_log=config.key_log,
         message_id=letter.message_id,
         subject=letter.subject,
         outbox=config.outbox,

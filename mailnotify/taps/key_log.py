@@ -11,18 +11,24 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from OpenSSL import SSL
 from twisted.logger import Logger
-
-from mailnotify.config.schema import Config
 
 KeyLog = Callable[[SSL.Connection, bytes], None]
 
 _log = Logger()
 
 
-def key_log_of(config: Config) -> KeyLog | None:
+class Configured(Protocol):
+    """The configuration, or what was taken from it."""
+
+    @property
+    def key_log(self) -> bool: ...
+
+
+def key_log_of(config: Configured) -> KeyLog | None:
     """Writes keys down, if configuration and environment both want it."""
     path = os.environ.get("SSLKEYLOGFILE")
     return _opened(Path(path).absolute()) if path and config.key_log else None

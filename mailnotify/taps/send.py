@@ -37,6 +37,7 @@ from mailnotify.taps.command_line import CommandLine
 from mailnotify.taps.configured import CONFIG
 from mailnotify.taps.errand import Errand, prepare
 from mailnotify.taps.handing import hand_over, read_terms
+from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.outcome import INTERRUPTED, complaint, exit_code
 from mailnotify.taps.resolving import resolve_in_daemons
@@ -192,7 +193,7 @@ def _handed_over(errand: Errand, options: Options) -> int | None:
 
 def _make(errand: Errand, reactor: Any, done: Callable[[int], object]) -> Sending:
     """The streams are taken now: twistd puts its log in their place."""
-    connector = Connector(reactor)
+    connector = Connector(reactor, key_log_of(errand))
     logins = Logins(reactor, state_dir=errand.state_dir, connector=connector)
 
     def finish(code: int) -> None:

@@ -67,7 +67,7 @@ class Mailnotify(MultiService):
             self._compose()
             super().startService()
         except (MailnotifyError, CannotListenError) as error:
-            why = error.explain() if isinstance(error, MailnotifyError) else str(error)
+            why = error.explain() if isinstance(error, MailnotifyError) else _taken(error)
             self._log.critical("cannot start: {why}", why=why)
             print(f"mailnotify: cannot start: {why}", file=sys.__stderr__)  # not the log
             raise SystemExit(os.EX_CONFIG) from error
@@ -121,6 +121,15 @@ class Mailnotify(MultiService):
         await super().stopService()
         if self._journal is not None:
             self._journal.close()
+
+
+def _taken(error: CannotListenError) -> str:
+    host, port, why = error.interface, error.port, error.socketError
+    return (
+        f"{host}:{port} cannot be listened on: {os.strerror(why.errno) if why.errno else why}."
+        " End what listens there (`ss -ltnp` shows it), or write another `port` into [listen]"
+        " or [listen.tls]; clients are told by --server HOST:PORT."
+    )
 
 
 def _now() -> datetime:

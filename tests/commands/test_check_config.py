@@ -63,8 +63,6 @@ class CheckConfigTests(SynchronousTestCase):
         self.assertEqual(
             self.stdout.getvalue(),
             f"""\
-{self.file} is good.
-
 account home
   watches   INBOX, Lists
   at        imap.gmail.com:993 (TLS) as ada@gmail.com
@@ -86,6 +84,8 @@ account work
 
 listens on [::1]:5050
 keeps its journal in {self.folder}/state
+
+{self.file} is good.
 """,
         )
         self.assertEqual(self.stderr.getvalue(), "")
@@ -154,6 +154,7 @@ keeps its journal in {self.folder}/state
             self.stderr.getvalue(),
         )
         self.assertIn("secret of account work, for sending: ok", self.stdout.getvalue())
+        self.assertNotIn("is good", self.stdout.getvalue())
 
     def test_oauth(self) -> None:
         """What a token is from is printed; a client's secret and grant are looked for."""

@@ -86,6 +86,12 @@ class LatestTests(SynchronousTestCase):
         _, lines, _ = self.ask(Newest(b"Subject: =?utf-8?Q?a=1B[31m=0Ab?=\r\n"), "INBOX")
         self.assertEqual(lines, ["home/INBOX: Latest email subject: a[31m b"])
 
+    def test_a_message_without_a_subject(self) -> None:
+        """Nothing at all would look like a mistake of ours."""
+        for header in (b"", b"Subject: \r\n", b"Subject: =?utf-8?Q?=00?=\r\n"):
+            _, lines, _ = self.ask(Newest(header), "INBOX")
+            self.assertEqual(lines, ["home/INBOX: Latest email subject: (no subject)"])
+
     def test_empty_mailbox(self) -> None:
         """No message is said to be none."""
         _, lines, _ = self.ask(Newest(None), "INBOX")

@@ -24,16 +24,27 @@ class DemoTests(SynchronousTestCase):
     def test_three_letters_go_the_whole_way(self) -> None:
         """Exit code 0; three letters shown with their times, the hostile one tamed."""
         done = subprocess.run(
-            _DEMO, env=child_environment(), capture_output=True, text=True, timeout=60
+            _DEMO, env=child_environment(), capture_output=True, text=True, timeout=300
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.count("shown: "), 3)
         self.assertEqual(len(re.findall(r"\d ms  pushed over port", done.stdout)), 3)
+        for letter in done.stdout.split("\nletter ")[1:]:
+            times = [float(each) for each in re.findall(r"([\d.]+) ms", letter)]
+            self.assertEqual(times, sorted(times), letter)
         self.assertIn("Grüße, 日本語 and 🎉", done.stdout)
         self.assertNotIn(HOSTILE_SUBJECT, done.stdout)
         self.assertIn("mallory@example.org>: --wait X-Forged: yes", done.stdout)
         bad = {each for each in done.stdout if category(each) in ("Cc", "Cf", "Cs")} - {"\n"}
         self.assertEqual(bad, set())
+
+    def test_other_words(self) -> None:
+        """A word that it does not know is answered by one sentence."""
+        done = subprocess.run(
+            [*_DEMO, "--bogus"], env=child_environment(), capture_output=True, text=True, timeout=300
+        )
+        sentence = "demo: found --bogus, expected nothing or --keep\n"
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (64, "", sentence))
 
     def test_another_port_when_5050_is_taken(self) -> None:
         """It says so, and works all the same."""
@@ -43,7 +54,7 @@ class DemoTests(SynchronousTestCase):
             squatter = socket.socket()  # somebody else has it: just as good
         self.addCleanup(squatter.close)
         done = subprocess.run(
-            _DEMO, env=child_environment(), capture_output=True, text=True, timeout=60
+            _DEMO, env=child_environment(), capture_output=True, text=True, timeout=300
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("(5050 is taken)", done.stdout)
@@ -79,8 +90,8 @@ class DemoTests(SynchronousTestCase):
             [sys.executable, "-m", "mailnotify", "send", "--config", config[1], *letter],
             env=child_environment(),
             check=True,
-            timeout=60,
+            timeout=300,
         )
         self.assertEqual(reader.subjects(1), ["from outside"])
         demo.send_signal(signal.SIGINT)
-        demo.wait(timeout=10)
+        demo.wait(timeout=300)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.rigs import child_environment, require
+from tests.rigs import PATIENCE_SECONDS, child_environment, require
 from tests.rigs.certificates import Certificates
 
 _PROGRAM = """
@@ -61,7 +61,7 @@ class KeyLogTests(SynchronousTestCase):
             [sys.executable, "-c", _PROGRAM, str(config), str(files.ca_file)],
             env=child_environment(**environ),
             check=True,
-            timeout=30,
+            timeout=PATIENCE_SECONDS,
         )
         return self.keys.read_text().splitlines() if self.keys.exists() else []
 
@@ -71,6 +71,32 @@ class KeyLogTests(SynchronousTestCase):
         secrets = [each for each in lines if each.startswith("CLIENT_TRAFFIC_SECRET_0 ")]
         self.assertEqual((len(secrets), len(set(secrets))), (2, 1))
         self.assertEqual(stat.S_IMODE(self.keys.stat().st_mode), 0o600)
+
+    def test_commands(self) -> None:
+        """The commands that connect by themselves have the same two switches."""
+        config = self.folder / "config.toml"
+        config.touch(mode=0o600)
+        account = (
+            '[accounts.a]\nserver = "imaps://a@127.0.0.1:1"\npassword = "x"\n'
+            '[accounts.a.submission]\nserver = "smtps://a@127.0.0.1:1"\nsender = "a@b.example"\n'
+        )
+        for switch, is_written in (("true", True), ("false", False)):
+            config.write_text(f'[service]\nstate_dir = "state"\nkey_log = {switch}\n{account}')
+            for words in ("latest", "send --to c@d.example --body x", "sendmail c@d.example"):
+                word, *rest = words.split()
+                done = subprocess.run(
+                    [sys.executable, "-m", "mailnotify", word, *rest],
+                    env=child_environment(
+                        SSLKEYLOGFILE=str(self.keys), MAILNOTIFY_CONFIG=str(config)
+                    ),
+                    input="Subject: x\n\nx\n",
+                    capture_output=True,
+                    text=True,
+                    timeout=PATIENCE_SECONDS,
+                )
+                self.assertEqual(self.keys.exists(), is_written, f"{words}: {done.stderr}")
+                self.assertEqual("THE KEYS OF ALL" in done.stderr, is_written, done.stderr)
+                self.keys.unlink(missing_ok=True)
 
     def test_one_alone_is_not_enough(self) -> None:
         """Neither a variable that somebody forgot, nor a line in the configuration."""

@@ -89,6 +89,12 @@ class TextLineTests(SynchronousTestCase):
         line = text_line(entry(event=mail()), zone=UTC, style=with_colours)
         self.assertTrue(line.endswith("\x1b[1mLunch?\x1b[0m"))
 
+    def test_colours_of_a_state(self) -> None:
+        """What is well is green, all else red."""
+        well = msgspec.structs.replace(blind("", ""), state="connected")
+        for event, expected in ((well, "\x1b[32mconnected"), (blind(), "\x1b[31mblind")):
+            self.assertIn(expected, text_line(entry(event=event), zone=UTC, style=with_colours))
+
     @given(subject=ANYTHING, name=ANYTHING, address=ANYTHING)
     def test_any_mail(self, subject: str, name: str, address: str) -> None:
         """No letter of a mail acts on a terminal, and no mail makes two lines."""

@@ -67,8 +67,8 @@ class Known:
 
 def is_other(mail: NewMail, known: NewMail) -> bool:
     """Whether these two, of one UID, are certainly two messages: the UID was given out anew."""
-    if mail.object_id and known.object_id:
-        return mail.object_id != known.object_id
+    if mail.object_id and mail.object_id == known.object_id:
+        return False
     ours, theirs = _fingerprints(mail), _fingerprints(known)
     return bool(ours and theirs) and ours.isdisjoint(theirs)
 

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from mailnotify.core.events import Event, MailGone, MailSeen, NewMail, new_mail
 from mailnotify.core.message import Fetched, Ref, summarise
-from mailnotify.core.rematch import Known
+from mailnotify.core.rematch import Known, is_other
 from mailnotify.core.sync import Baseline, Cursor, CursorMove, MailboxStatus, advance, plan
 from mailnotify.errors import JournalUnwritable, PeerError
 from mailnotify.imap.responses import NumberSet
@@ -70,6 +70,7 @@ class Place:
         self.is_brought = False
         self.since: datetime | None = None
         self._owes = False
+        self._replaced: NewMail | None = None
         self._journal = journal
         self._accept = accept
         self._preview = preview
@@ -152,6 +153,24 @@ class Place:
             JournalUnwritable: nothing was stored.
         """
         self._move(events, advance(self._begun, tuple(each.uid for each in events)))
+
+    @property
+    def landmark(self) -> NewMail | None:
+        """The last message that was announced, if it has the UID of the cursor.
+
+        Where another one has it now, UIDs below the cursor were given out anew.
+        """
+        begun = self._begun
+        return self._journal.mail(self.account, self.mailbox, begun.uidvalidity, begun.last_uid)
+
+    def is_replaced(self, landmark: NewMail, fetched: Sequence[Fetched]) -> bool:
+        """Whether another message lies where the landmark was; true once for each of them."""
+        there = next((each for each in fetched if each.uid == landmark.uid), None)
+        if there is None:
+            return False
+        mail = self._event(there, landmark.uidvalidity)
+        self._replaced, known = mail, self._replaced
+        return is_other(mail, landmark) and (known is None or is_other(mail, known))
 
     def remembered(self) -> Known:
         """What the journal knows of this mailbox, for when its UIDs have lost their meaning."""

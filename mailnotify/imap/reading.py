@@ -101,6 +101,7 @@ class Reading:
         self._is_notified = is_notified
         self._open: Place | None = None
         self._entered = self.home
+        self._just_opened: MailboxStatus | None = None
         self._waiting: list[Place] = []
         self._looked_into: dict[Place, set[MailboxStatus]] = {}
         self._is_listening = False
@@ -345,7 +346,7 @@ class Reading:
         self._entered = place
         place.prepare()
         status = await self.session.examine(place.mailbox, place.cursor, place.known())
-        self._open = place
+        self._open, self._just_opened = place, status
         if place.is_new or is_rebuilt(place.cursor, status):
             await self._recognise(place, status)
         place.begin(status)
@@ -380,20 +381,34 @@ class Reading:
 
     async def _read(self, place: Place) -> None:
         count = 0
-        fetched = await self.session.fetch(place.next_uid)
+        fetched = await self._fetch_first(place)
         while fetched:
             following = self._fetch_behind(fetched)
             try:
-                await self._store(place, fetched)
+                count += await self._store(place, fetched)
             except BaseException:
                 following.addErrback(lambda _: None)
                 following.cancel()
                 raise
-            count += len(fetched)
             fetched = await following
         if place in self._unhinted:
             self._unhinted.remove(place)
             self._tell_missed(place, count)
+
+    async def _fetch_first(self, place: Place) -> Sequence[Fetched]:
+        """What is new; just after the mailbox was opened, behind the last known message.
+
+        That costs no round trip, and shows whether it is still the one that we know: a
+        restored backup gives out UIDs anew under the same UIDVALIDITY.
+        """
+        status, self._just_opened = self._just_opened, None
+        landmark = place.landmark if status is not None else None
+        if status is None or landmark is None:
+            return await self.session.fetch(place.next_uid)
+        fetched = await self.session.fetch(landmark.uid)
+        if place.is_replaced(landmark, fetched):
+            await self._recognise(place, status)
+        return fetched
 
     def _fetch_behind(self, fetched: Sequence[Fetched]) -> Deferred[Sequence[Fetched]]:
         """Ask for what follows a batch; nothing follows one that is not full."""
@@ -411,11 +426,14 @@ class Reading:
                 total=place.witness.missed(count),
             )
 
-    async def _store(self, place: Place, fetched: Sequence[Fetched]) -> None:
-        """Decode a batch slice by slice, and journal it."""
+    async def _store(self, place: Place, fetched: Sequence[Fetched]) -> int:
+        """Decode a batch slice by slice, and journal what is new in it; return how much."""
+        new = [each for each in fetched if each.uid >= place.next_uid]
         events: list[NewMail] = []
-        for start in range(0, len(fetched), SLICE):
+        for start in range(0, len(new), SLICE):
             if start:
                 await deferLater(self._clock, 0)
-            events += place.events(fetched[start : start + SLICE])
-        place.store(events)
+            events += place.events(new[start : start + SLICE])
+        if events:
+            place.store(events)
+        return len(events)

@@ -148,7 +148,33 @@ def go_back(box: Box) -> None:
     box.hang_up()
 
 
+def restored(*subjects: bytes) -> Callable[[Box], None]:
+    """A backup without "two" and "three"; these came to it, and all connections end."""
+
+    def happens(box: Box) -> None:
+        del box.letters[4], box.letters[5]
+        box.uidnext = 4
+        box.add(*subjects)
+        box.hang_up()
+
+    return happens
+
+
 UIDVALIDITY = (
+    *(
+        Behaviour(
+            name=f"a restored backup gives out UIDs anew to {len(subjects)} letters",
+            seen="PROMISES: UID reuse; two letters were lost with the disk",
+            events=(
+                *USUAL[:2],
+                (500.0, restored(*(subject.encode() for subject in subjects))),
+                (1000.0, letters("after")),
+            ),
+            connections=2,
+            late_seconds=2.0,
+        )
+        for subjects in (("a",), ("a", "b"), ("a", "b", "c", "d"))
+    ),
     Behaviour(
         name="UIDNEXT goes back below what was read",
         seen="chatmail 2188: GMX; PROMISES: UIDs below the cursor",

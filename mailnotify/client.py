@@ -52,6 +52,7 @@ from mailnotify.core.frames import (
     Unreadable,
     Welcome,
 )
+from mailnotify.core.text import clean
 from mailnotify.errors import MailnotifyError, NotConnected, PositionUnwritable
 from mailnotify.interfaces import ISink
 from mailnotify.outgoing import Outgoing
@@ -60,6 +61,9 @@ from mailnotify.stream import SILENCE_SECONDS, FrameStream
 
 GRACE_SECONDS: Final = 0.5
 """How long a stopping client waits for the entry on display; `twistd` shall end within 2 s."""
+
+_NAMES_BYTES: Final = 500
+"""Of the names of accounts in one line."""
 
 
 class Notice(enum.Enum):
@@ -241,6 +245,9 @@ class NotifyClient(Service):
         since = self._position or self._following.since
         stream.send(Subscribe(since=since, accounts=self._following.accounts))
         subscribed = await stream.answer(Subscribed, "SUBSCRIBE")
+        if subscribed.unknown:
+            names = clean(", ".join(subscribed.unknown), _NAMES_BYTES)
+            self._remark(f"{self._following.peer_name} knows no account {names}")
         if self._position is None:
             # From now on a restart resumes here, even if no entry ever comes.
             await self._move(subscribed.position)

@@ -130,6 +130,13 @@ class SessionTests(ClientCase):
         """The fake endpoint is one."""
         verifyObject(IStreamClientEndpoint, self.endpoint)
 
+    def test_an_account_that_is_not_there(self) -> None:
+        """Whoever waits for it in vain is told, with nothing in the name that acts."""
+        connection = self.start(self.new_client(accounts=("home", "ho\x1bne")))
+        connection.say(Welcome(server="s", epoch=EPOCH, head=9, oldest=1, ping_seconds=60.0))
+        connection.say(Subscribed(position=at(9), unknown=("ho\x1bne",)))
+        self.assertEqual(self.said(Notice.REMARK), ["fake:5050 knows no account hone"])
+
     def test_first_start_is_from_now(self) -> None:
         """The first start announces nothing of the past, and remembers where it began."""
         connection = self.start()
@@ -138,6 +145,7 @@ class SessionTests(ClientCase):
         connection.say(Welcome(server="s", epoch=EPOCH, head=9, oldest=1, ping_seconds=60.0))
         self.assertEqual(connection.heard(), [Subscribe(since=Edge.NOW)])
         connection.say(Subscribed(position=at(9)), Live(position=at(9)))
+        self.assertEqual(self.said(Notice.REMARK), [])
         self.turn()
         self.assertEqual(self.saved(), at(9))
 

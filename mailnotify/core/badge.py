@@ -8,6 +8,8 @@ later step has to know of rights.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec import Struct, structs
 
 from mailnotify.core.frames import Subscribe
@@ -43,6 +45,11 @@ class Badge(Struct, frozen=True, kw_only=True):
         if accounts is None or mailboxes is None or kinds is None:
             return None
         return structs.replace(asked, accounts=accounts, mailboxes=mailboxes, kinds=kinds)
+
+    def strange(self, asked: Subscribe, watched: Collection[str]) -> tuple[str, ...]:
+        """The accounts asked for that are not watched, or not his to know; both look the same."""
+        known = [each for each in watched if not self.accounts or each in self.accounts]
+        return tuple(each for each in asked.accounts if watched and each not in known)
 
 
 LOCAL = Badge()

@@ -75,6 +75,7 @@ class _SubscribeBody(Struct, omit_defaults=True):
 class _SubscribedBody(Struct, tag_field="to", tag="SUBSCRIBE", omit_defaults=True):
     position: str
     new: bool = False
+    unknown: tuple[str, ...] = ()
 
 
 class _SendBody(Struct, rename={"sender": "from"}, omit_defaults=True):
@@ -168,7 +169,8 @@ def _read_ok(rest: str) -> Welcome | Secured | Admitted | Subscribed | Queued:
         rest, type=Welcome | Secured | Admitted | _SubscribedBody | Queued
     )
     if isinstance(body, _SubscribedBody):
-        return Subscribed(position=parse_position(body.position), is_new=body.new)
+        position = parse_position(body.position)
+        return Subscribed(position=position, is_new=body.new, unknown=body.unknown)
     return body
 
 
@@ -301,7 +303,8 @@ def _write_send(frame: Send) -> bytes:
 
 
 def _write_subscribed(frame: Subscribed) -> bytes:
-    return b"OK " + _encode_json(_SubscribedBody(str(frame.position), frame.is_new))
+    body = _SubscribedBody(str(frame.position), frame.is_new, frame.unknown)
+    return b"OK " + _encode_json(body)
 
 
 def _write_gap(frame: Gap) -> bytes:

@@ -9,7 +9,7 @@ together some milliseconds of it, so that they never hold up the live ones.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -72,6 +72,7 @@ class NotifyFactory(Factory):
         limits: what subscribers may cost.
         clock: for deadlines and for turns.
         node: the name of this service, told to structured subscribers.
+        accounts: those that are watched; who asks for another is told. Nobody is, if empty.
         door: who is let in, and for what.
         readers: keeps the positions of named readers; None if none are kept.
         post: takes letters; None if no mail is sent.
@@ -87,6 +88,7 @@ class NotifyFactory(Factory):
         clock: IReactorTime,
         node: str = "",
         *,
+        accounts: Collection[str] = (),
         door: Door = OPEN,
         readers: Readers | None = None,
         post: Post | None = None,
@@ -99,6 +101,7 @@ class NotifyFactory(Factory):
         self.limits = limits
         self.clock = clock
         self.node = node
+        self.accounts = accounts
         self.tally = Tally()
         self._subscribers: dict[NotifyProtocol, None] = {}
         self._per_address: Counter[str] = Counter()

@@ -10,7 +10,7 @@ be more to send and there is room for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -178,6 +178,7 @@ class House(Protocol):
     hub: Hub
     limits: Limits
     node: str
+    accounts: Collection[str]
     door: Door
     readers: Readers | None
     post: Post | None
@@ -360,17 +361,20 @@ class Subscriber:
             reason = f"nothing of that may be shown to {self._badge.name}"
             self.peer.send(Refused(code=Code.DENIED, reason=reason))
             return
+        unknown = self._badge.strange(asked, self._house.accounts)
         if not asked.reader:
-            self._feed_from(asked.since, allowed, is_new=False)
+            self._feed_from(asked.since, allowed, unknown)
         elif (refusal := self._claim_name(self._badge, asked.reader)) is not None:
             self.peer.send(refusal)
         else:
-            self._feed_named(allowed)
+            self._feed_named(allowed, unknown)
 
-    def _feed_from(self, since: Since, allowed: Subscribe, *, is_new: bool) -> Position:
+    def _feed_from(
+        self, since: Since, allowed: Subscribe, unknown: tuple[str, ...], *, is_new: bool = False
+    ) -> Position:
         reader = self._house.hub.reader(since)
         self.feed = EventFeed(reader, allowed)
-        self.peer.send(Subscribed(position=reader.position, is_new=is_new))
+        self.peer.send(Subscribed(position=reader.position, is_new=is_new, unknown=unknown))
         return reader.position
 
     def _claim_name(self, badge: Badge, name: str) -> Refused | None:
@@ -386,14 +390,14 @@ class Subscriber:
             return Refused(code=Code.READER, reason="too many readers have a name already")
         return None
 
-    def _feed_named(self, allowed: Subscribe) -> None:
+    def _feed_named(self, allowed: Subscribe, unknown: tuple[str, ...]) -> None:
         readers, claim = self._house.readers, self._claim
         assert readers is not None and claim is not None, "the name was claimed"
         if claim.seq is None:
-            readers.begin(claim, self._feed_from(allowed.since, allowed, is_new=True))
+            readers.begin(claim, self._feed_from(allowed.since, allowed, unknown, is_new=True))
         else:
             kept = Position(epoch=self._house.hub.head.epoch, seq=claim.seq)
-            self._feed_from(kept, allowed, is_new=False)
+            self._feed_from(kept, allowed, unknown)
 
     def _acknowledge(self, ack: Ack) -> None:
         readers, feed = self._house.readers, self.feed

@@ -92,6 +92,7 @@ class Listening(MultiService):
             replace(config.limits, connections=room_for(config.limits.connections)),
             reactor,
             node=socket.gethostname(),
+            accounts=[account.name for account in config.accounts],
             door=self._door(listen),
             readers=self._readers,
             post=post,

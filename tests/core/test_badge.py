@@ -49,3 +49,27 @@ class BadgeTests(SynchronousTestCase):
         """Who is at home asks for what he likes."""
         asked = Subscribe(accounts=("x",), poll=True, reader="desk", min_priority=4)
         self.assertEqual(LOCAL.narrow(asked), asked)
+
+
+class StrangeTests(SynchronousTestCase):
+    """`Badge.strange`."""
+
+    def test_a_slip_of_the_finger(self) -> None:
+        """A name that is not watched is told; without a list of those there is nothing to tell."""
+        asked = Subscribe(accounts=("home", "hone"))
+        self.assertEqual(LOCAL.strange(asked, ["home", "work"]), ("hone",))
+        self.assertEqual(LOCAL.strange(asked, []), ())
+        self.assertEqual(LOCAL.strange(Subscribe(), ["home"]), ())
+
+    @given(names, names, filters.filter(bool), filters)
+    def test_nobody_learns_of_other_accounts(
+        self, some: list[str], others: list[str], allowed: tuple[str, ...], asked: tuple[str, ...]
+    ) -> None:
+        """Whatever else is watched: the answer is the same to who may not see it."""
+        badge = Badge(accounts=allowed)
+        elsewhere = [each for each in others if each not in allowed]
+        question = Subscribe(accounts=asked)
+        self.assertEqual(
+            badge.strange(question, ["x", *some]),
+            badge.strange(question, ["x", *(each for each in some if each in allowed), *elsewhere]),
+        )

@@ -99,7 +99,12 @@ client_frames = st.one_of(
 )
 server_frames = st.one_of(
     st.just(WELCOME),
-    st.builds(Subscribed, position=positions, is_new=st.booleans()),
+    st.builds(
+        Subscribed,
+        position=positions,
+        is_new=st.booleans(),
+        unknown=st.lists(words, max_size=3).map(tuple),
+    ),
     st.just(Secured()),
     st.builds(Queued, letter=st.integers(1, 10**17), message_id=words),
     st.builds(

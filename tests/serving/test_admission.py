@@ -297,6 +297,16 @@ class LocalTests(StrangerCase):
         self.rig.turn()
         self.assertEqual(guest.line.take(), b"New Email Received: mail 2\r\n")
 
+    def test_accounts_that_are_not_there(self) -> None:
+        """They are told by name, and so are those that are there, but not for this token."""
+        self.rig.factory.accounts = ("home", "work")
+        narrow = self.tokens.add(2, "narrow", accounts=("work",))
+        guest = Guest(self.rig)
+        guest.say(Hello())
+        guest.auth(narrow)
+        answer, _ = guest.say(Subscribe(accounts=("work", "home", "hone")))
+        self.assertEqual(answer.unknown, ("home", "hone"))
+
     def test_mail_arrives_while_a_token_is_looked_at(self) -> None:
         """Until the answer he is shown what he was; from then on what the token allows."""
         self.open(PlainFor.LOOPBACK)

@@ -17,8 +17,9 @@ Three rules keep that sound:
   transport tries again, meets the same error, and reports it as it always does.
 
 `DirectTLS` is Twisted's TLS on top of it: a record is encrypted, taken out of
-OpenSSL and sent in one go. Where there is no socket to send on (in memory, or TLS
-that was begun on the transport itself) everything is as Twisted has it.
+OpenSSL and sent in one go. It stands there from the first byte, or is put between
+by `Direct.startTLS`. Where there is no socket to send on (in memory) everything is
+as Twisted has it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from typing import Any, Final
 from OpenSSL.SSL import Connection, Error, WantReadError
 from twisted.internet.interfaces import (
     IConsumer,
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
     IPullProducer,
     IPushProducer,
     ISystemHandle,
@@ -78,7 +81,9 @@ class Direct:
         handle: its socket, which does not block.
     """
 
-    __slots__ = ("_is_direct", "_is_secured", "_producer", "_rest", "_send", "_transport")
+    __slots__ = (
+        *("_handle", "_is_direct", "_is_secured", "_producer", "_rest", "_send", "_transport"),
+    )
 
     connected: Any = _TheTransports()
     disconnecting: Any = _TheTransports()
@@ -97,6 +102,7 @@ class Direct:
 
     def __init__(self, transport: Any, handle: socket) -> None:
         self._transport = transport
+        self._handle = handle
         self._send = handle.send
         self._is_direct = True
         self._is_secured = False
@@ -145,13 +151,22 @@ class Direct:
         self._release()
         self._transport.abortConnection()
 
-    def startTLS(self, context: object, normal: bool = True) -> None:
-        """Begin TLS on the transport; from now on Twisted writes, and no byte goes past it."""
+    def startTLS(
+        self, context: IOpenSSLServerConnectionCreator | IOpenSSLClientConnectionCreator
+    ) -> None:
+        """Put TLS between this and the transport; from now on no byte goes past it."""
         producer, was_held = self._producer, self._rest is not None
         self.unregisterProducer()
         self._is_direct, self._is_secured = False, True
         self._release()
-        self._transport.startTLS(context, normal)
+        below = Direct(self._transport, self._handle)
+        if was_held:
+            below._leave(b"")  # behind what waits in clear
+        factory = DirectTLSFactory(context, False, None)  # type: ignore[arg-type]  # as Twisted
+        layer = DirectTLS(factory, self._transport.protocol, False)
+        self._transport.protocol = layer
+        self._transport = layer
+        layer.makeConnection(below)
         if producer is not None:
             self.registerProducer(producer, True)
             if was_held:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from errno import EAGAIN, EPIPE
 from pathlib import Path
-from typing import Any
 
 from hypothesis import given, strategies as st
 from OpenSSL import SSL
@@ -101,6 +100,15 @@ class Ended(Protocol):
         self.reason = reason
 
 
+class Hearing(Ended):
+    """Keeps what it hears, too."""
+
+    heard = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += data
+
+
 @implementer(IPushProducer)
 class Source:
     """Notes whether it may go on; says something when it may, if told to."""
@@ -118,6 +126,13 @@ class Source:
 
     def stopProducing(self) -> None:
         self.calls.append("stop")
+
+
+def server_context(folder: str) -> DefaultOpenSSLContextFactory:
+    """What a server needs for TLS; its files are made in a new folder."""
+    Path(folder).mkdir()
+    files = Certificates(Path(folder))
+    return DefaultOpenSSLContextFactory(str(files.key_file), str(files.cert_file))
 
 
 class DirectTests(SynchronousTestCase):
@@ -260,54 +275,114 @@ class SecuredTests(SynchronousTestCase):
     """TLS that begins on the connection."""
 
     def setUp(self) -> None:
-        self.tcp = SecuredTransport()
+        self.reactor = Writers()
         self.socket = ToldSocket()
+        self.hearing = Hearing()
+        self.tcp = Connection(self.socket, self.hearing, self.reactor)  # type: ignore[arg-type]
+        self.tcp.connected = 1
         self.direct = Direct(self.tcp, self.socket)  # type: ignore[arg-type]
         self.source = Source()
         self.direct.registerProducer(self.source, True)
 
     def test_nothing_goes_past_it(self) -> None:
-        """After STARTTLS not one byte is sent on the socket."""
+        """After STARTTLS not one byte is sent in clear, and what was said is heard."""
         self.direct.write(b"clear")
-        self.direct.startTLS(object())
+        self.direct.startTLS(server_context(self.mktemp()))
         self.direct.write(b"secret")
-        self.assertEqual((self.socket.taken, self.tcp.value()), (b"clear", b"secret"))
+        self.assertEqual(self.socket.taken, b"clear")
+        client = self._shake_hands(clear=b"clear")
+        self.assertEqual(client.recv(100), b"secret")
+        client.send(b"heard")
+        self.tcp.protocol.dataReceived(client.bio_read(2**16))
+        self.assertEqual(self.hearing.heard, b"heard")
+
+    def test_at_once(self) -> None:
+        """A line is a record, and is gone before `write` returns."""
+        self.direct.startTLS(server_context(self.mktemp()))
+        client = self._shake_hands()
+        before = self.socket.sends
+        self.direct.write(b"line")
+        self.assertEqual(self.socket.sends, before + 1)
+        self._carry(client)
+        self.assertEqual((client.recv(100), self.reactor.writers), (b"line", set()))
+
+    def test_who_does_not_read(self) -> None:
+        """The producer is paused by a full socket in TLS too, and goes on when it drains."""
+        self.direct.startTLS(server_context(self.mktemp()))
+        client = self._shake_hands()
+        self.socket.room = [3]
+        self.direct.write(b"line")
+        self.assertEqual(self.source.calls, ["pause"])
+        self.reactor.turn()
+        self.assertEqual(self.source.calls, ["pause", "resume"])
+        self._carry(client)
+        self.assertEqual(client.recv(100), b"line")
 
     def test_the_producer_is_the_layer_s(self) -> None:
-        """The producer is paused by TLS from then on, and can be taken away."""
-        self.direct.startTLS(object())
-        self.assertIs(self.tcp.producer, self.source)
+        """The producer can be taken away from TLS, and is called no more."""
+        self.direct.startTLS(server_context(self.mktemp()))
+        self._shake_hands()
         self.direct.unregisterProducer()
-        self.assertIsNone(self.tcp.producer)
+        self.socket.room = [3]
+        self.direct.write(b"line")
+        self.assertEqual((self.socket.room, self.source.calls), ([], []))
 
     def test_when_something_waits(self) -> None:
-        """A producer that was paused before goes on."""
+        """What waits in clear leaves before TLS; a producer that was paused goes on."""
         self.socket.room = [1]
         self.direct.write(b"one")
-        self.direct.startTLS(object())
+        self.direct.startTLS(server_context(self.mktemp()))
         self.assertEqual(self.source.calls, ["pause", "resume"])
-        self.assertIs(self.tcp.producer, self.source)
+        self.direct.write(b"secret")
+        client = self._shake_hands(clear=b"one")
+        self.assertEqual(client.recv(100), b"secret")
+        self.assertEqual(self.reactor.writers, set())
 
     def test_without_a_producer(self) -> None:
         """TLS needs none."""
         self.direct.unregisterProducer()
-        self.direct.startTLS(object())
-        self.assertIsNone(self.tcp.producer)
+        self.direct.startTLS(server_context(self.mktemp()))
+        self.direct.write(b"secret")
+        self.assertEqual(self._shake_hands().recv(100), b"secret")
 
+    def test_closing(self) -> None:
+        """It ends as TLS ends, or at once."""
+        for end in (Direct.loseConnection, Direct.abortConnection):
+            self.setUp()
+            self.direct.startTLS(server_context(self.mktemp()))
+            client = self._shake_hands()
+            self.direct.unregisterProducer()
+            end(self.direct)
+            self._carry(client)
+            with contextlib.suppress(SSL.ZeroReturnError, SSL.WantReadError):
+                client.recv(100)
+            with contextlib.suppress(SSL.Error):
+                client.shutdown()
+            if self.hearing.reason is None and self.tcp.connected:
+                self.tcp.protocol.dataReceived(client.bio_read(2**16))
+            self.reactor.turn()
+            self.assertIsNotNone(self.hearing.reason)
+            self.assertTrue(self.socket.is_closed)
 
-class SecuredTransport(StringTransport):
-    """A transport whose `startTLS` only notes that it was called."""
+    def _shake_hands(self, clear: bytes = b"") -> SSL.Connection:
+        """A client that has heard this before TLS, if only because it is still on its way."""
+        client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+        client.set_connect_state()
+        for before in (clear, b"", b""):
+            with contextlib.suppress(SSL.WantReadError):
+                client.do_handshake()
+            with contextlib.suppress(SSL.WantReadError):
+                self.tcp.protocol.dataReceived(client.bio_read(2**16))
+            self._carry(client, before)
+        return client
 
-    was_secured = False
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        super().registerProducer(producer, streaming)
-        if not streaming:
-            producer.resumeProducing()
-
-    def startTLS(self, _context: object, normal: bool = True) -> None:
-        assert self.producer is None, "Twisted would take a pull producer along"
-        self.was_secured = normal
+    def _carry(self, client: SSL.Connection, before: bytes = b"") -> None:
+        self.reactor.turn()
+        self.assertTrue(self.socket.taken.startswith(before))
+        record = self.socket.taken.removeprefix(before)
+        self.socket.taken = b""
+        if record:
+            client.bio_write(record)
 
 
 class ChoiceTests(SynchronousTestCase):
@@ -323,12 +398,7 @@ class TlsTests(SynchronousTestCase):
     """TLS on top; over real sockets it is in `tests.live.test_fanout`."""
 
     def setUp(self) -> None:
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        certificates = Certificates(folder)
-        context = DefaultOpenSSLContextFactory(
-            str(certificates.key_file), str(certificates.cert_file)
-        )
+        context = server_context(self.mktemp())
         factory = DirectTLSFactory(context, False, Factory.forProtocol(Ended), Clock())
         self.layer = factory.buildProtocol(None)
         self.below = StringTransport()

@@ -21,7 +21,7 @@ from mailnotify.tls import Connector, VerifyingClient
 def connected(case: SynchronousTestCase) -> tuple[socket.socket, socket.socket]:
     """Both ends of a TCP connection on loopback."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        ours = socket.create_connection(listening.getsockname(), timeout=5)
+        ours = socket.create_connection(listening.getsockname(), timeout=300)
         theirs, _ = listening.accept()
     theirs.settimeout(5)
     case.addCleanup(ours.close)

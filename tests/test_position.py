@@ -77,7 +77,7 @@ class PositionFileTests(SynchronousTestCase):
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
         self.assertIn("PositionBusy: the position", done.stderr)
         self.file.close()

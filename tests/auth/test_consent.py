@@ -27,7 +27,7 @@ from tests.rigs.oauth import OAuthServer, hang_up, refusing, saying, stall
 class ConsentCase(TestCase):
     """A provider, and a person with a browser."""
 
-    timeout = 30
+    timeout = 300
 
     def setUp(self) -> None:
         self.server = OAuthServer("at-hush").start()

@@ -49,7 +49,7 @@ FORM = {"grant_type": "refresh_token", "refresh_token": "hush", "client_id": "id
 class ProviderCase(TestCase):
     """A provider on loopback, with a clock that the test moves."""
 
-    timeout = 30
+    timeout = 300
 
     def setUp(self) -> None:
         self.server = OAuthServer().start()

@@ -23,7 +23,7 @@ PLAIN = '[accounts.plain]\nserver = "imaps://bob@imap.example.org"\npassword = {
 class LoginCase(TestCase):
     """A configuration of two accounts, and a provider."""
 
-    timeout = 30
+    timeout = 300
 
     def setUp(self) -> None:
         self.server = OAuthServer("at-hush").start()

@@ -76,7 +76,7 @@ class ServiceTests(SynchronousTestCase):
         return child
 
     def end(self, child: subprocess.Popen[str]) -> tuple[int, str]:
-        out, err = child.communicate(timeout=30)
+        out, err = child.communicate(timeout=300)
         self.assertEqual(out, "")
         self.assertNotIn("Traceback", err)
         return child.returncode, err
@@ -128,7 +128,7 @@ class ServiceTests(SynchronousTestCase):
             env=child_environment(),
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=300,
         )
         self.assertEqual(done.returncode, os.EX_CONFIG)
         self.assertIn("mailnotify measure: ", done.stderr)

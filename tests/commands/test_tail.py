@@ -96,7 +96,7 @@ class CountingSinkTests(SynchronousTestCase):
 class ServerCase(TestCase):
     """A server with three entries, on a port of its own."""
 
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         self.server = StreamServer(reactor)

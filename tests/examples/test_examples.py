@@ -25,7 +25,7 @@ class ExampleTests(ServiceCase):
             env=child_environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.splitlines()
@@ -66,7 +66,7 @@ class ExampleTests(ServiceCase):
         self.addCleanup(os.killpg, shell.pid, signal.SIGKILL)
         assert shell.stdout is not None
         self.addCleanup(shell.stdout.close)
-        service.await_log("watching ")
+        service.await_log("] watching ")
         follower = self.follow(service, "now")  # whoever connected before it is connected, too
         self.dovecot.deliver("demo", letter(b"by nc"))
         follower.event()

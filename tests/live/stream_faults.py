@@ -58,7 +58,9 @@ class Resuming:
         """Come, or come back; harmless where nobody listens."""
         self._buffer = b""
         try:
-            self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+            self.socket = socket.create_connection(
+                ("127.0.0.1", self.port), timeout=PATIENCE_SECONDS
+            )
             says = f'HELLO 1\r\nSUBSCRIBE {{"since":"{self.position}"}}\r\n'
             self.socket.sendall(says.encode())
         except OSError:
@@ -202,7 +204,7 @@ def _watched(extra: str = "") -> Iterator[tuple[Dovecot, Service]]:
         service = Service(account("home", server, ca_file=dovecot.ca_file), extra=extra)
         try:
             service.start()
-            service.await_log("watching ")
+            service.await_log("] watching ")
             yield dovecot, service
         finally:
             service.stop()
@@ -235,7 +237,9 @@ class Siege:
     def add(self, number: int) -> None:
         """One more, each kind in its turn."""
         kind = number % _HOSTILE_KINDS
-        connection = socket.create_connection(("127.0.0.1", self._ports[kind == 1]), timeout=10)
+        connection = socket.create_connection(
+            ("127.0.0.1", self._ports[kind == 1]), timeout=PATIENCE_SECONDS
+        )
         connection.setblocking(False)
         self.open.append(connection)
         if kind == 4:

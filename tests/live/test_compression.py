@@ -19,7 +19,7 @@ COUNT = BATCH + 20
 class CompressionTests(TestCase):
     """A mailbox with more than a batch, at a server that offers to compress."""
 
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         self.dovecot = Dovecot.start(compresses=True)

@@ -17,6 +17,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.sinks.card import card
+from tests.rigs import PATIENCE_SECONDS
 from tests.rigs.notifications import Desktop
 from tests.sinks.fakes import mail
 
@@ -60,7 +61,7 @@ class DesktopTests(SynchronousTestCase):
             env=self.desktop.environ | environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -51,7 +51,7 @@ def letter(subject: str) -> bytes:
 class DovecotCase(TestCase):
     """One Dovecot for each test."""
 
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         self.dovecot = Dovecot.start()

@@ -102,7 +102,7 @@ async def _turns(is_done: Callable[[], bool], each: Callable[[], None] = lambda:
 class _Live(TestCase):
     """The real factory on the real reactor."""
 
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         self.hub = Hub(MemoryJournal(), SteppingNow())

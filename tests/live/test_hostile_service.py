@@ -24,7 +24,7 @@ class HostileServiceTests(SynchronousTestCase):
     def hold(self, behaviour: str, most_connections: int) -> None:
         """Three letters are announced, each once, and nothing is logged as broken."""
         server, service = self.serve(behaviour)
-        service.await_log("watching ")
+        service.await_log("] watching ")
         reader = Lines(service.port)
         self.addCleanup(reader.close)
         for subject in ("one", "two", "three"):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from tests.live.test_service import ServiceCase, letter
-from tests.rigs import child_environment
+from tests.rigs import PATIENCE_SECONDS, child_environment
 from tests.rigs.service import Service, account
 
 
@@ -28,7 +28,7 @@ class LatestTests(ServiceCase):
             env=child_environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
         )
         self.assertEqual(
             done.stdout.splitlines(),

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from tests.live.test_service import ServiceCase
-from tests.rigs import child_environment
+from tests.rigs import PATIENCE_SECONDS, child_environment
 from tests.rigs.postfix import Postfix
 from tests.rigs.service import Service
 
@@ -38,7 +38,7 @@ class MeasureTests(ServiceCase):
             env=child_environment(),
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=PATIENCE_SECONDS,
         )
 
     def figures(self, service: Service) -> dict[str, Any]:

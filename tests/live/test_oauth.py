@@ -21,7 +21,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, RedirectAgent, readBody
 
 from tests.live.test_service import letter
-from tests.rigs import child_environment
+from tests.rigs import PATIENCE_SECONDS, child_environment
 from tests.rigs.dovecot import Dovecot
 from tests.rigs.oauth import OAuthServer
 from tests.rigs.postfix import Postfix
@@ -35,7 +35,7 @@ _CAPABILITY = "IMAP4rev1 SASL-IR IDLE LITERAL+ AUTH={}"
 class OAuthCase(TestCase):
     """A provider in this process, a Dovecot and a service in theirs."""
 
-    timeout = 120
+    timeout = 300
 
     def setUp(self) -> None:
         self.visited: list[object] = []
@@ -252,7 +252,11 @@ class SubmissionTests(OAuthCase):
         command += ["--config", str(self.service.config_file)]
         done = await self.blocking(
             lambda: subprocess.run(
-                command, capture_output=True, text=True, env=child_environment(), timeout=60
+                command,
+                capture_output=True,
+                text=True,
+                env=child_environment(),
+                timeout=PATIENCE_SECONDS,
             )
         )
         return done.returncode, done.stdout + done.stderr

@@ -19,6 +19,7 @@ from mailnotify.outbox.letter import FINAL, Draft, State
 from mailnotify.outbox.store import SqliteOutbox
 from mailnotify.smtp.compose import Envelope
 from mailnotify.taps.posting import DOORBELL, STORE
+from tests.rigs import PATIENCE_SECONDS
 from tests.rigs.dovecot import Dovecot
 from tests.rigs.postfix import Postfix
 from tests.rigs.service import Service, account
@@ -26,7 +27,6 @@ from tests.rigs.service import Service, account
 KILLS = 50
 LETTERS = 1000
 CONNECTIONS = 2
-PATIENCE_SECONDS = 120.0
 
 _MESSAGE_ID = re.compile(rb"^Message-ID: <(\d+)@crash>", re.MULTILINE)
 
@@ -122,19 +122,11 @@ class OutboxCrashTests(SynchronousTestCase):
         deadline, before = time.monotonic() + PATIENCE_SECONDS, -1
         while time.monotonic() < deadline:
             files = [*folder.glob("new/*"), *folder.glob("cur/*")]
-            if len(files) >= LETTERS and len(files) == before and self._is_queue_empty():
+            if len(files) >= LETTERS and len(files) == before and self.postfix.is_idle:
                 break
             before = len(files)
             time.sleep(0.5)
         return Counter(number for each in files for number in self._numbers(each))
-
-    def _is_queue_empty(self) -> bool:
-        queue = self.postfix.directory / "queue"
-        return not any(
-            each.is_file()
-            for name in ("incoming", "active", "deferred")
-            for each in (queue / name).rglob("*")
-        )
 
     def _numbers(self, file: Path) -> list[int]:
         return [int(each) for each in _MESSAGE_ID.findall(file.read_bytes())]

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from email import policy
 from email.message import EmailMessage
 from functools import cache
@@ -18,12 +17,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.smtp.wire import data_block
-from tests.rigs import child_environment
+from tests.rigs import PATIENCE_SECONDS, child_environment, wait_until
 from tests.rigs.dovecot import Dovecot
 from tests.rigs.postfix import Postfix
 from tests.rigs.service import account
 
-_PATIENCE_SECONDS = 30.0
 _SEND = (sys.executable, "-m", "mailnotify", "send")
 _TWISTD = (
     *(sys.executable, "-c", "from twisted.scripts.twistd import run; run()"),
@@ -51,6 +49,7 @@ class PostfixSubmissionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.dovecot, self.postfix = servers()
         self.directory = Path(tempfile.mkdtemp(dir=self.dovecot.directory))
+        wait_until(lambda: self.postfix.is_idle, "the end of what was sent before")
         self._seen = len(self._mailbox())
 
     def _config(self, url: str, password: str = "ada") -> Path:
@@ -89,21 +88,17 @@ class PostfixSubmissionTests(SynchronousTestCase):
             text=True,
             cwd=self.directory,
             env=child_environment(),
-            timeout=_PATIENCE_SECONDS,
+            timeout=PATIENCE_SECONDS,
         )
 
     def _mailbox(self) -> list[bytes]:
         """The letters of `demo`, oldest first, as they lie on the disk."""
-        folder = self.dovecot.directory / "mail/demo"
-        files = [*folder.glob("new/*"), *folder.glob("cur/*")]
-        return [each.read_bytes() for each in sorted(files, key=lambda file: file.stat().st_mtime)]
+        return [each.content for each in self.dovecot.letters("demo")]
 
     def received(self) -> bytes:
         """The one letter that arrives for `demo`, from the first header of its sender on."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while len(letters := self._mailbox()) <= self._seen:
-            self.assertLess(time.monotonic(), deadline, self.postfix.log)
-            time.sleep(0.02)
+        wait_until(lambda: len(self._mailbox()) > self._seen, "the letter")
+        letters = self._mailbox()
         self.assertEqual(len(letters), self._seen + 1)
         raw = letters[-1]
         return raw[raw.index(b"\nFrom: ") + 1 :]

@@ -15,7 +15,7 @@ from typing import Any
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.live.test_service import ServiceCase, letter
-from tests.rigs import child_environment
+from tests.rigs import PATIENCE_SECONDS, child_environment
 from tests.rigs.service import Follower, account
 
 BLIND_SECONDS = 1.5
@@ -139,7 +139,7 @@ class FrozenTests(ServiceCase):
         self.proxy.freeze()
         service.await_log("not watching home/INBOX")
         self.proxy.thaw()
-        service.await_log("watching home/INBOX", 3)
+        service.await_log("] watching home/INBOX", 2)
         self.dovecot.append("demo", "INBOX", letter(b"after"))
         self.assertEqual(follower.event().get("subject"), "after")
 
@@ -180,7 +180,7 @@ class HalfOpenTests(SynchronousTestCase):
             env=child_environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         seconds = float(done.stdout)

@@ -23,7 +23,7 @@ class CyrusTests(SynchronousTestCase):
         service = Service(home)
         self.addCleanup(service.stop)
         service.start()
-        service.await_log("watching ", watched)
+        service.await_log("] watching ", watched)
         reader = Lines(service.port)
         self.addCleanup(reader.close)
         return service, reader
@@ -51,7 +51,7 @@ class CyrusTests(SynchronousTestCase):
         reader.close()
         self.cyrus.append("demo", "INBOX", *(letter(b"away %d" % n) for n in range(300)))
         service.start()
-        service.await_log("watching ", 2)
+        service.await_log("] watching ", 2)
         self.cyrus.append("demo", "INBOX", letter(b"back"))
         late = Lines(service.port)
         self.addCleanup(late.close)

@@ -9,14 +9,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.rigs import child_environment
+from tests.rigs import child_environment, wait_until
 from tests.rigs.dovecot import Dovecot
-from tests.rigs.service import Follower, Lines, Service, account
+from tests.rigs.service import PATIENCE_SECONDS, Follower, Lines, Service, account
 
 
 def letter(subject: bytes = b"", *headers: bytes) -> bytes:
@@ -50,7 +49,7 @@ class ServiceCase(SynchronousTestCase):
         service = Service(accounts, **kwargs)  # type: ignore[arg-type]
         self.addCleanup(service.stop)
         service.start()
-        service.await_log("watching ", watched)
+        service.await_log("] watching ", watched)
         return service
 
     def nc(self, service: Service) -> Lines:
@@ -158,7 +157,7 @@ class ArrivalTests(ServiceCase):
             self.home(mailboxes=("INBOX", "Archive"))
             + account("other", other, ca_file=trusted)
             + account("broken", broken, ca_file=trusted),
-            watched=3,
+            watched=2,
         )
         service.await_log("not watching broken/INBOX")
         follower = self.follow(service, "now")
@@ -179,7 +178,7 @@ class PollingTests(SynchronousTestCase):
         service = Service(account("home", server, ca_file=dovecot.ca_file, poll_seconds=0.2))
         self.addCleanup(service.stop)
         service.start()
-        service.await_log("watching ")
+        service.await_log("] watching ")
         reader = Lines(service.port)
         self.addCleanup(reader.close)
         dovecot.append("demo", "INBOX", letter(b"polled"))
@@ -303,18 +302,14 @@ class TroubleTests(ServiceCase):
             cwd=service.directory,
             env=child_environment(),
             check=True,
-            timeout=30,
+            timeout=PATIENCE_SECONDS,
         )
         pid = int(Path(pid_file).read_text())
         try:
-            service.await_log("watching home/INBOX")
+            service.await_log("] watching home/INBOX")
             reader = self.nc(service)
             self.dovecot.append("demo", "INBOX", letter(b"in the background"))
             self.assertEqual(reader.subjects(1), ["in the background"])
         finally:
             os.kill(pid, signal.SIGTERM)
-        for _ in range(200):
-            if not pid_file.exists():
-                break
-            time.sleep(0.01)
-        self.assertFalse(pid_file.exists())
+        wait_until(lambda: not pid_file.exists(), "its end", PATIENCE_SECONDS)

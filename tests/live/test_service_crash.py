@@ -28,7 +28,7 @@ class CrashTests(SynchronousTestCase):
         service = Service(account("home", server, ca_file=dovecot.ca_file))
         self.addCleanup(service.stop)
         service.start()
-        service.await_log("watching ")
+        service.await_log("] watching ")
         live: list[tuple[str, str]] = []
         chance = random.Random(5050)
         delivering = threading.Thread(target=self._deliver, args=(dovecot,))

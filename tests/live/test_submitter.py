@@ -20,10 +20,10 @@ from mailnotify.smtp.parcel import Notify, Wishes
 from mailnotify.smtp.submit import Submitter
 from mailnotify.tls import Connector
 from tests.live.test_postfix_submission import servers
+from tests.rigs import PATIENCE_SECONDS
 from tests.rigs.aiosmtpd import Aiosmtpd
 
 _REACTOR: Any = reactor
-_PATIENCE_SECONDS = 20.0
 TO_DEMO = Envelope(sender="ada@localhost", recipients=("demo@localhost",))
 MESSAGE = b"From: ada@localhost\nSubject: held\n\n.\n..dots\n"
 
@@ -69,9 +69,8 @@ class PostfixSubmitterTests(SubmitterCase):
 
     def received(self, subject: bytes) -> list[bytes]:
         """The bodies of letters with this subject that `demo` has."""
-        folder = self.dovecot.directory / "mail/demo"
-        letters = [each.read_bytes() for each in (*folder.glob("new/*"), *folder.glob("cur/*"))]
-        halves = [each.replace(b"\r\n", b"\n").partition(b"\n\n") for each in letters]
+        letters = self.dovecot.letters("demo")
+        halves = [each.content.replace(b"\r\n", b"\n").partition(b"\n\n") for each in letters]
         return [body for header, _, body in halves if b"\nSubject: " + subject in header]
 
     async def test_held(self) -> None:
@@ -134,7 +133,7 @@ class PostfixSubmitterTests(SubmitterCase):
         return self.postfix.log[self.logged :]
 
     async def until(self, is_so: Any) -> None:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not is_so():
             self.assertLess(time.monotonic(), deadline, self.log())
             await self.wait(0.05)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from tests.live.test_service import ServiceCase
-from tests.rigs import child_environment
+from tests.rigs import PATIENCE_SECONDS, child_environment
 from tests.rigs.postfix import Postfix
 from tests.rigs.service import Service
 
@@ -41,5 +41,5 @@ class WholeChainTests(ServiceCase):
             env=child_environment(),
             check=True,
             capture_output=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
         )

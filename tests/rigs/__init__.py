@@ -12,11 +12,15 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import cycle
 from pathlib import Path
 from unittest import SkipTest
+
+PATIENCE_SECONDS = 120.0
+"""How long a test waits for what must come; a healthy run needs a small part of it."""
 
 _PORTS = 200
 """So many each process of the tests has for itself."""
@@ -73,3 +77,15 @@ def child_environment(**extra: str) -> dict[str, str]:
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join((checkout, inherited)) if inherited else checkout
     return {**os.environ, "PYTHONPATH": path, **extra}
+
+
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait for something that a process of ours is about to do.
+
+    Raises:
+        AssertionError: it did not.
+    """
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"{what} did not come within {seconds:g} s"
+        time.sleep(0.02)

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from unittest import SkipTest
 
-from tests.rigs import ServerMissing, free_port, require
+from tests.rigs import PATIENCE_SECONDS, ServerMissing, free_port, require
 from tests.rigs.certificates import Certificates
 from tests.rigs.imap_access import ImapAccess
 
@@ -26,7 +26,6 @@ UNPACKED = Path(f"/var/tmp/mailnotify-tests-{os.getuid()}/cyrus")
 """Where ``tests/install-servers`` puts it: readable also for the user it runs as."""
 
 _NOBODY = 65534
-_START_SECONDS = 20.0
 _FOLDERS = ("db", "proc", "socket", "log", "msg", "user", "mailboxes", "quota", "lock")
 
 _IMAPD = """\
@@ -123,7 +122,7 @@ class Cyrus(ImapAccess):
             input=user.encode(),
             env=self._environment(),
             check=True,
-            timeout=_START_SECONDS,
+            timeout=PATIENCE_SECONDS,
         )
 
     def _environment(self) -> dict[str, str]:
@@ -155,7 +154,7 @@ class Cyrus(ImapAccess):
         self._await_greeting()
 
     def _await_greeting(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             assert self._process is not None
             if self._process.poll() is not None:
@@ -168,7 +167,7 @@ class Cyrus(ImapAccess):
                 if probe.recv(4).startswith(b"* OK"):
                     return
             time.sleep(0.05)
-        raise RuntimeError(f"cyrus does not answer after {_START_SECONDS} s")
+        raise RuntimeError(f"cyrus does not answer after {PATIENCE_SECONDS:g} s")
 
     def halt(self) -> None:
         """End the server and keep its mail; `start_again` brings it back."""

@@ -19,12 +19,12 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.rigs import free_port, require
+from tests.rigs import PATIENCE_SECONDS, free_port, require
 from tests.rigs.certificates import Certificates
 
 _NOBODY = 65534
-_START_SECONDS = 20.0
 
 _CONFIG = """\
 base_dir = {directory}/run
@@ -101,6 +101,13 @@ service stats {{
   chroot =
 }}
 """
+
+
+class Letter(NamedTuple):
+    """One that was delivered: its file, and what stands in it."""
+
+    path: Path
+    content: bytes
 
 
 class Dovecot:
@@ -183,7 +190,7 @@ class Dovecot:
         self._await_port(self.lmtp_port)
 
     def _await_port(self, port: int) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             assert self._process is not None
             if self._process.poll() is not None:
@@ -193,7 +200,7 @@ class Dovecot:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 return
             time.sleep(0.02)
-        raise RuntimeError(f"dovecot does not listen on {port} after {_START_SECONDS} s")
+        raise RuntimeError(f"dovecot does not listen on {port} after {PATIENCE_SECONDS:g} s")
 
     def halt(self) -> None:
         """Stop the server and keep its mail; `start_again` brings it back."""
@@ -258,6 +265,30 @@ class Dovecot:
             status, data = getattr(imap, name)(*arguments)
             assert status == "OK", data
             return list(data)
+
+    def letters(self, user: str, mailbox: str = "") -> list[Letter]:
+        """What lies on the disk, oldest first, without any session.
+
+        A session that looks moves files from new/ to cur/ meanwhile: neither is one of
+        them missed by it, nor found twice.
+
+        Args:
+            mailbox: as Maildir++ names it, ``.Archive``; INBOX without.
+        """
+        folder = self.directory / "mail" / user / mailbox
+        while True:
+            try:
+                paths = {
+                    path.name.partition(":")[0]: path
+                    for place in ("new", "cur")
+                    for path in sorted(folder.glob(f"{place}/*"))
+                }
+                found = [
+                    (each.stat().st_mtime_ns, each, each.read_bytes()) for each in paths.values()
+                ]
+            except FileNotFoundError:
+                continue
+            return [Letter(path, content) for _, path, content in sorted(found)]
 
     def subjects(self, user: str, mailbox: str = "INBOX") -> list[str]:
         """The subjects in the order of UID, which is not always that of delivery.

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.rigs import child_environment
+from tests.rigs import PATIENCE_SECONDS, child_environment
 from tests.rigs.certificates import Certificates
 
 
@@ -61,7 +61,7 @@ class Hostile:
         """End the process; its orders end with its input."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(PATIENCE_SECONDS)
         self._process.stdout.close()
         self._folder.cleanup()
 

@@ -13,14 +13,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.rigs import require
-
-START_SECONDS = 15.0
+from tests.rigs import PATIENCE_SECONDS, require, wait_until
 
 _PROGRAMS = {
     "Xvfb": "xvfb",
@@ -165,7 +162,12 @@ class Desktop:
 
     def _output(self, *command: str) -> str:
         done = subprocess.run(
-            command, env=self.environ, capture_output=True, text=True, timeout=20, check=False
+            command,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
         )
         return done.stdout
 
@@ -174,19 +176,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """End a process, frozen or not."""
     process.kill()
     process.wait()
-
-
-def wait_until(is_so: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
-    """Wait for something that a process of ours is about to do.
-
-    Raises:
-        RuntimeError: it did not.
-    """
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{what} did not come within {seconds:g} s")
-        time.sleep(0.02)
 
 
 def _displayed(found: dict[str, Any]) -> Displayed:

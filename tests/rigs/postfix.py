@@ -19,10 +19,9 @@ import time
 from pathlib import Path
 from unittest import SkipTest
 
-from tests.rigs import ServerMissing, free_port, require
+from tests.rigs import PATIENCE_SECONDS, ServerMissing, free_port, require
 from tests.rigs.dovecot import Dovecot
 
-_START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 
 _QUEUES = (
@@ -148,7 +147,7 @@ class Postfix:
         self._write_config(cert_file, key_file)
         self._process.send_signal(signal.SIGHUP)
         expected = ssl.PEM_cert_to_DER_cert(cert_file.read_text().partition("\n\n")[0])
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 found = ssl.get_server_certificate(("127.0.0.1", self.tls_port), timeout=1)
@@ -168,6 +167,16 @@ class Postfix:
                 process.kill()
                 process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no letter is on its way."""
+        folders = ("maildrop", "incoming", "active", "deferred")
+        return not any(
+            path.is_file()
+            for name in folders
+            for path in (self.directory / "queue" / name).rglob("*")
+        )
 
     @property
     def log(self) -> str:
@@ -204,7 +213,7 @@ class Postfix:
             raise
 
     def _await_port(self, port: int) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             assert self._process is not None
             if self._process.poll() is not None:
@@ -213,7 +222,7 @@ class Postfix:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 return
             time.sleep(0.02)
-        raise RuntimeError(f"postfix does not listen on {port} after {_START_SECONDS} s")
+        raise RuntimeError(f"postfix does not listen on {port} after {PATIENCE_SECONDS:g} s")
 
 
 def _require_root() -> None:

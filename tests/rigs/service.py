@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -13,10 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.rigs import child_environment, free_port
-
-PATIENCE_SECONDS = 30.0
-"""How long a test waits for what must come; a healthy run needs a small part of it."""
+from tests.rigs import PATIENCE_SECONDS, child_environment, free_port
+from tests.rigs.stopwatch import Stopwatch
 
 
 class Service:
@@ -104,9 +103,12 @@ class Service:
 
     def terminate(self) -> float:
         """SIGTERM; return how many seconds the process took to end."""
-        started = time.monotonic()
+        stopwatch = Stopwatch(self.pid)
+        os.kill(self.pid, signal.SIGTERM)
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        seconds = stopwatch.seconds
         self._end(signal.SIGTERM)
-        return time.monotonic() - started
+        return seconds
 
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None

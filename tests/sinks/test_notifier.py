@@ -138,7 +138,7 @@ class BackendTests(SynchronousTestCase):
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
         self.assertIn("DesktopUnavailable: no notification", done.stderr)
         self.assertIn("plyer has no usable backend here", done.stderr)

@@ -29,7 +29,7 @@ DENIED = LoginDenied(peer="p", user="ada", said="no")
 class LoginsCase(TestCase):
     """One account, and a provider on loopback."""
 
-    timeout = 30
+    timeout = 300
 
     def setUp(self) -> None:
         self.server = OAuthServer("at-1").start()

@@ -431,7 +431,7 @@ class ProcessTests(SynchronousTestCase):
                 text=True,
                 cwd=folder,
                 env=child_environment(),
-                timeout=60,
+                timeout=300,
             )
             self.assertEqual(done.returncode, os.EX_TEMPFAIL, done.stderr + done.stdout)
             self.assertIn("no connection to 127.0.0.1:1", done.stderr)

@@ -21,7 +21,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from mailnotify.errors import OutboxUnwritable
-from mailnotify.outbox.letter import Settlement, State
+from mailnotify.outbox.letter import Settlement, State, Ticket, Wish
 from mailnotify.outbox.store import SqliteOutbox
 
 GROUP_SECONDS: Final = 0.01
@@ -56,15 +56,16 @@ class Ledger:
         elif self._alarm is None:
             self._alarm = self._clock.callLater(GROUP_SECONDS, self._flush_late)
 
-    async def flush(self) -> None:
-        """Commit what waits; return when it is."""
+    async def flush(self, wish: Wish | None = None) -> list[Ticket]:
+        """Commit what waits; return when it is, with what was claimed by the same commit."""
+        tickets: list[Ticket] = []
         await self._lock.acquire()
         try:
-            while self._waiting:
+            while self._waiting or wish:
                 group = tuple(self._waiting)
-                states = await self._insist(group)
+                states, claimed = await self._insist(group, wish)
+                tickets, wish = tickets or claimed, None
                 del self._waiting[: len(group)]
-                self._free_at = self._clock.seconds() + GROUP_SECONDS
                 for settlement, state in zip(group, states, strict=True):
                     self._told(settlement, state)
             if self._alarm is not None:
@@ -72,18 +73,25 @@ class Ledger:
                 self._alarm = None
         finally:
             self._lock.release()
+        return tickets
 
     def _flush_late(self) -> None:
         self._alarm = None
         flushing = Deferred.fromCoroutine(self.flush())
         flushing.addErrback(lambda failure: self._log.failure("results wait", failure=failure))
 
-    async def _insist(self, group: tuple[Settlement, ...]) -> list[State]:
+    async def _insist(
+        self, group: tuple[Settlement, ...], wish: Wish | None
+    ) -> tuple[list[State], list[Ticket]]:
         is_told = False
         while True:
             try:
-                return self._store.settle(group)
+                done = self._store.settle(group, wish)
+                self._free_at = self._clock.seconds() + GROUP_SECONDS
+                return done
             except OutboxUnwritable as error:
+                if not group:
+                    return [], []
                 if not is_told:
                     self._log.warn("a result waits for the disk: {error}", error=error.explain())
                 is_told = True

@@ -64,12 +64,14 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class Ticket(Struct, frozen=True, kw_only=True):
-    """A letter that was claimed for an attempt; its bytes are still on the disk.
+    """A letter that was claimed for an attempt.
 
     Attributes:
         envelope: to those recipients only that have no outcome yet.
         attempts: how many there were, this one included.
         was: the state before.
+        is_whole: nobody has an outcome yet.
+        message: its bytes, if they are few; else they are still on the disk.
     """
 
     number: int
@@ -79,6 +81,21 @@ class Ticket(Struct, frozen=True, kw_only=True):
     attempts: int
     expires: datetime
     was: State
+    is_whole: bool = False
+    message: bytes | None = None
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What one connection could carry.
+
+    Attributes:
+        most: so many letters of the account,
+        now: of those that are due by this moment.
+    """
+
+    account: str
+    most: int
+    now: datetime
 
 
 class Settlement(Struct, frozen=True, kw_only=True):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
-from mailnotify.outbox.letter import Draft, Filed, Settlement, State, Ticket
+from mailnotify.outbox.letter import Draft, Filed, Settlement, State, Ticket, Wish
 from mailnotify.outbox.verdict import Fate, Result
 from mailnotify.smtp.compose import Envelope
 
@@ -20,6 +20,17 @@ _INSERT: Final = """
         expires, key, wants_copy, crc)
     VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)
 """
+_CLAIMABLE: Final = """
+    SELECT number, account, sender, message_id, attempts, expires, state, crc, size_bytes
+    FROM letters
+    WHERE account = ? AND state IN ('queued', 'waiting') AND due <= ? AND expires > ?
+    ORDER BY due, number LIMIT ?
+"""
+
+SMALL_BYTES: Final = 65_536
+MOST_CLAIMED_BYTES: Final = 1_048_576
+"""Letters up to the first size are read when they are claimed, up to the second in all."""
+
 _ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -44,26 +55,58 @@ def insert(connection: sqlite3.Connection, draft: Draft, now: datetime) -> int:
     return number
 
 
-def ticket_of(
-    connection: sqlite3.Connection,
-    number: int,
-    account: str,
-    sender: str,
-    message_id: str,
-    attempts: int,
-    expires: int,
-    was: str,
-) -> Ticket:
-    """A claimed letter, with the recipients who have no outcome yet."""
-    pending = results_of(connection, number, "fate = 'pending'")
+def claim(connection: sqlite3.Connection, wish: Wish) -> list[Ticket]:
+    """Take the letters that are due, in their order, with those bytes that are few."""
+    moment = micros(wish.now)
+    rows = connection.execute(_CLAIMABLE, (wish.account, moment, moment, wish.most)).fetchall()
+    numbers = [row[0] for row in rows]
+    connection.executemany(
+        "UPDATE letters SET state = 'sending', attempts = attempts + 1 WHERE number = ?",
+        [(number,) for number in numbers],
+    )
+    people: dict[int, list[tuple[str, str]]] = {number: [] for number in numbers}
+    marks = ", ".join("?" * len(numbers))
+    for number, address, fate in connection.execute(
+        f"""SELECT letter, address, fate FROM recipients WHERE letter IN ({marks})
+            ORDER BY letter, position""",  # noqa: S608
+        numbers,
+    ):
+        people[number].append((address, fate))
+    contents = _small(connection, [(row[0], row[-1]) for row in rows])
+    return [_ticket(row[:-1], people[row[0]], contents.get(row[0])) for row in rows]
+
+
+def _small(connection: sqlite3.Connection, sizes: Sequence[tuple[int, int]]) -> dict[int, bytes]:
+    """The bytes of those letters that are small, as long as all are not too much."""
+    numbers, left = [], MOST_CLAIMED_BYTES
+    for number, size in sizes:
+        if size <= min(SMALL_BYTES, left):
+            numbers.append(number)
+            left -= size
+    marks = ", ".join("?" * len(numbers))
+    query = f"SELECT letter, content FROM messages WHERE letter IN ({marks})"  # noqa: S608
+    return dict(connection.execute(query, numbers))
+
+
+def _ticket(row: Sequence[Any], people: Sequence[tuple[str, str]], content: bytes | None) -> Ticket:
+    """A claimed letter, with the recipients who have no outcome yet.
+
+    Bytes that are not those that were queued are left on the disk, for `message` to say so.
+    """
+    number, account, sender, message_id, attempts, expires, was, crc = row
+    pending = tuple(address for address, fate in people if fate == Fate.PENDING.value)
+    everyone = [address for address, _ in people]
+    is_sound = content is not None and crc == checksum(account, sender, everyone, content)
     return Ticket(
         number=number,
         account=account,
-        envelope=Envelope(sender=sender, recipients=tuple(each.recipient for each in pending)),
+        envelope=Envelope(sender=sender, recipients=pending),
         message_id=message_id,
         attempts=attempts + 1,
         expires=moment_of(expires),
         was=State(was),
+        is_whole=len(pending) == len(everyone),
+        message=content if is_sound else None,
     )
 
 
@@ -74,9 +117,13 @@ def settle(connection: sqlite3.Connection, told: Settlement) -> State:
         "UPDATE recipients SET fate = ?, code = ?, said = ? WHERE letter = ? AND address = ?",
         [(each.fate.value, each.code, each.said, number, each.recipient) for each in told.results],
     )
-    if told.due is None:
+    if told.due is None and any(each.fate is Fate.PENDING for each in told.results):
         give_up(connection, number, told.reason)
-    state = state_of(connection, number)
+        state = State.FAILED
+    elif told.ticket.is_whole:
+        state = _state({each.fate for each in told.results})
+    else:
+        state = _state({each.fate for each in results_of(connection, number)})
     finished_at = micros(told.at) if state.is_final else None
     connection.execute(
         """UPDATE letters SET state = ?, reason = ?, due = ?, attempts = ?, finished_at = ?
@@ -102,9 +149,8 @@ def give_up(connection: sqlite3.Connection, number: int, reason: str) -> None:
     )
 
 
-def state_of(connection: sqlite3.Connection, number: int) -> State:
+def _state(fates: Set[Fate]) -> State:
     """The state that follows from what became of the recipients."""
-    fates = {each.fate for each in results_of(connection, number)}
     if Fate.PENDING in fates:
         return State.WAITING
     return State.FAILED if Fate.REFUSED in fates else State.SENT

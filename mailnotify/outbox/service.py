@@ -38,7 +38,7 @@ from mailnotify.errors import (
 )
 from mailnotify.outbox.lane import Lane, Route
 from mailnotify.outbox.ledger import UNWRITABLE_SECONDS, Ledger
-from mailnotify.outbox.letter import Settlement, State, Ticket
+from mailnotify.outbox.letter import Settlement, State, Ticket, Wish
 from mailnotify.outbox.notice import sent_failed
 from mailnotify.outbox.schedule import next_attempt
 from mailnotify.outbox.store import SqliteOutbox
@@ -229,8 +229,10 @@ class Outbox(Service):
                         break
                     lane.went(seconds)
                     await self._send(lane, ticket)
-                await self._ledger.flush()
-                tickets = self._more(lane, 2 * len(tickets))
+                tickets = await self._ledger.flush(self._wish(lane, 2 * len(tickets)))
+                if tickets and not self.running:
+                    await self._release(tickets)
+                    tickets = ()
         except StoreUnreadable as error:
             self._log.critical("no mail is sent: {error}", error=error.explain())
         except CancelledError:
@@ -241,15 +243,12 @@ class Outbox(Service):
             lane.busy -= 1
             self._wake_in(0)
 
-    def _more(self, lane: Lane, most: int) -> Sequence[Ticket]:
-        """The next letters for the same connection; busy as it is, it may have no other."""
+    def _wish(self, lane: Lane, most: int) -> Wish | None:
+        """More letters for the same connection; busy as it is, it may have no other."""
         lane.busy -= 1
         most = lane.room(self._clock.seconds(), most) if self.running else 0
         lane.busy += 1
-        try:
-            return self._store.claim(lane.account, most, self._now()) if most else ()
-        except OutboxUnwritable:
-            return ()
+        return Wish(account=lane.account, most=most, now=self._now()) if most else None
 
     async def _send(self, lane: Lane, ticket: Ticket) -> None:
         """One attempt, from the bytes on the disk to the result on the disk."""
@@ -282,7 +281,9 @@ class Outbox(Service):
     async def _attempt(self, account: str, ticket: Ticket) -> Verdict:
         recipients = ticket.envelope.recipients
         try:
-            message = self._store.message(ticket.number)
+            message = ticket.message
+            if message is None:
+                message = self._store.message(ticket.number)
             said = await self._submit(account, ticket.envelope, message, ticket.message_id)
         except StoreUnreadable:
             raise

@@ -8,8 +8,8 @@ process dies at, the file says which letters may have been sent unseen: those in
 the state sending, which `recover` puts back.
 
 One process owns the file and sends. Others visit it, to queue, cancel, retry
-and look; SQLite orders the writers. No call keeps the bytes of more than one
-letter in memory.
+and look; SQLite orders the writers. No call keeps the bytes of more than one big
+letter in memory, or of a few small ones.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from mailnotify.errors import (
     OutboxUnreadable,
     OutboxUnwritable,
 )
-from mailnotify.outbox.letter import Draft, Filed, Settlement, State, Ticket
+from mailnotify.outbox.letter import Draft, Filed, Settlement, State, Ticket, Wish
 from mailnotify.outbox.rows import (
     COLUMNS,
     checksum,
+    claim,
     filed_of,
     give_up,
     insert,
@@ -39,7 +40,6 @@ from mailnotify.outbox.rows import (
     moment_of,
     results_of,
     settle,
-    ticket_of,
 )
 from mailnotify.outbox.verdict import Result
 from mailnotify.storage.database import Database
@@ -65,11 +65,6 @@ _VISITOR_WAITS_MILLISECONDS: Final = 20_000
 _SLICE: Final = 500
 """Letters forgotten, expired or told of in one call, to hold the reactor for milliseconds."""
 
-_CLAIMABLE: Final = """
-    SELECT number, account, sender, message_id, attempts, expires, state FROM letters
-    WHERE account = ? AND state IN ('queued', 'waiting') AND due <= ? AND expires > ?
-    ORDER BY due, number LIMIT ?
-"""
 _EXPIRED: Final = """
     SELECT number, reason FROM letters
     WHERE state IN ('queued', 'waiting') AND expires <= ? ORDER BY expires LIMIT ?
@@ -267,14 +262,7 @@ class SqliteOutbox:
         Raises:
             OutboxUnwritable: none was claimed.
         """
-        moment = micros(now)
-        with self._database.writing() as connection:
-            rows = connection.execute(_CLAIMABLE, (account, moment, moment, most)).fetchall()
-            connection.executemany(
-                "UPDATE letters SET state = 'sending', attempts = attempts + 1 WHERE number = ?",
-                [(row[0],) for row in rows],
-            )
-            return [ticket_of(connection, *row) for row in rows]
+        return self.settle((), Wish(account=account, most=most, now=now))[1]
 
     def release(self, tickets: Iterable[Ticket]) -> None:
         """Give back letters of which no byte was sent, as if they had not been claimed."""
@@ -284,10 +272,17 @@ class SqliteOutbox:
                 [(each.was.value, each.attempts - 1, each.number) for each in tickets],
             )
 
-    def settle(self, settlements: Sequence[Settlement]) -> list[State]:
-        """Keep what came of attempts, in one transaction; return what state each led to."""
+    def settle(
+        self, settlements: Sequence[Settlement], wish: Wish | None = None
+    ) -> tuple[list[State], list[Ticket]]:
+        """Keep what came of attempts, and claim the next letters, in one transaction.
+
+        Returns:
+            What state each settlement led to, and what was claimed, as by `claim`.
+        """
         with self._database.writing() as connection:
-            return [settle(connection, each) for each in settlements]
+            states = [settle(connection, each) for each in settlements]
+            return states, claim(connection, wish) if wish is not None else []
 
     def expire(self, now: datetime) -> int:
         """Give up up to 500 letters whose time is over; return how many there were."""

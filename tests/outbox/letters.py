@@ -49,7 +49,7 @@ def settle(
     at: datetime = NOON,
 ) -> State:
     """Keep what came of one attempt."""
-    (state,) = store.settle(
+    (state,), _ = store.settle(
         [
             Settlement(
                 ticket=ticket,

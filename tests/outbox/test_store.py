@@ -23,7 +23,8 @@ from mailnotify.errors import (
     OutboxUnreadable,
     OutboxUnwritable,
 )
-from mailnotify.outbox.letter import State, Ticket
+from mailnotify.outbox.letter import Settlement, State, Ticket, Wish
+from mailnotify.outbox.rows import MOST_CLAIMED_BYTES, SMALL_BYTES
 from mailnotify.outbox.store import SqliteOutbox
 from mailnotify.outbox.verdict import Fate, Result
 from tests.outbox.letters import DAYS, NOON, draft, settle
@@ -117,6 +118,40 @@ class QueueTests(StoreTestCase):
         self.assertEqual(self.store.next_due("home"), late)
         self.assertIsNone(self.store.next_due("elsewhere"))
         self.assertEqual(self.store.next_expiry(), NOON + DAYS)
+
+    def test_small_letters_come_with_their_claim(self) -> None:
+        """Their bytes need no further look at the disk; those of big ones stay there."""
+        big = b"Subject: x\r\n\r\n" + b"x" * SMALL_BYTES
+        fitting = big[: SMALL_BYTES - 100]
+        drafts = [draft("1"), draft("2", message=big)]
+        drafts += [draft(f"{n}", message=fitting) for n in range(20)]
+        self.store.enqueue(drafts, NOON)
+        small, large, *many = self.store.claim("home", 99, NOON)
+        self.assertEqual(small.message, drafts[0].message)
+        self.assertIsNone(large.message)
+        self.assertEqual(self.store.message(large.number), big)
+        with_bytes = [each.message for each in many if each.message is not None]
+        self.assertEqual(with_bytes, [fitting] * (MOST_CLAIMED_BYTES // len(fitting)))
+        self.assertLessEqual(sum(map(len, with_bytes)), MOST_CLAIMED_BYTES)
+
+    def test_one_commit(self) -> None:
+        """The end of some letters and the beginning of the next are one transaction."""
+        self.store.enqueue([draft("1"), draft("2")], NOON)
+        ticket = self.claim()
+        result = Result(recipient="bob@x.org", fate=Fate.ACCEPTED)
+        settlement = Settlement(
+            ticket=ticket, results=(result,), reason="", due=None, attempts=1, at=LATER
+        )
+        wish = Wish(account="home", most=9, now=LATER)
+        states, tickets = self.store.settle([settlement], wish)
+        self.assertEqual(states, [State.SENT])
+        self.assertEqual([each.number for each in tickets], [ticket.number + 1])
+        broken = settlement.__class__(
+            ticket=tickets[0], results=(result,), reason=None,  # type: ignore[arg-type]
+            due=None, attempts=1, at=LATER,
+        )  # fmt: skip
+        self.assertRaises(OutboxUnwritable, self.store.settle, [broken], wish)
+        self.assertIs(self.store.letter(tickets[0].number).state, State.SENDING)
 
     def test_sent(self) -> None:
         """A letter that everybody has is over."""

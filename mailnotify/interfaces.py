@@ -152,6 +152,10 @@ class IMailSession(Interface):
     """
 
     capabilities: frozenset[str] = Attribute("Upper case, as valid after login.")
+    was_there: int = Attribute(
+        "The highest UID that `fetch` has met of the messages that were there at `examine`; 0 "
+        "if none. A UIDNEXT that is not above it was wrong."
+    )
 
     def follow(told: Callable[[NumberSet, bool], None]) -> Awaitable[None]:
         """Have `told` called with UIDs that were read, or that are gone (True).

@@ -120,6 +120,7 @@ class Fetching:
         if not view.is_whole(first_uid, answers.seqs, exists):
             return None
         fetched = answers.take()
+        view.showed(answers.seqs)
         if answers.seqs:
             last_uid = fetched[-1].uid if fetched else first_uid - 1
             view.fetched(last_uid, max(answers.seqs))
@@ -134,6 +135,8 @@ class Fetching:
             raise self._refused("UID SEARCH", "NO", said)
         uids = sorted(uid for uid in found if uid >= first_uid)
         is_steady = (exists, removals) == (view.exists, view.removals)
+        if is_steady:
+            view.showed(dict(enumerate(uids, exists - len(uids) + 1)))
         return _Backlog(uids, first_uid, exists - len(uids) if is_steady else None)
 
     async def _fetch_backlog(self) -> list[Fetched]:

@@ -112,6 +112,14 @@ class Place:
         if begun != self._begun:
             self._move((), begun)
 
+    def end_at(self, uid: int) -> None:
+        """Nobody had seen it before, and what lay in it up to here was there before us.
+
+        Raises:
+            JournalUnwritable: the cursor could not be stored.
+        """
+        self._move((), advance(self._begun, (uid,)))
+
     def prepare(self) -> None:
         """The mailbox is about to be opened."""
         self._owes = False

@@ -102,6 +102,7 @@ class Reading:
         self._open: Place | None = None
         self._entered = self.home
         self._just_opened: MailboxStatus | None = None
+        self._is_first_sight = False
         self._waiting: list[Place] = []
         self._looked_into: dict[Place, set[MailboxStatus]] = {}
         self._is_listening = False
@@ -347,6 +348,7 @@ class Reading:
         place.prepare()
         status = await self.session.examine(place.mailbox, place.cursor, place.known())
         self._open, self._just_opened = place, status
+        self._is_first_sight = place.cursor is None and not place.is_new
         if place.is_new or is_rebuilt(place.cursor, status):
             await self._recognise(place, status)
         place.begin(status)
@@ -404,11 +406,21 @@ class Reading:
         status, self._just_opened = self._just_opened, None
         landmark = place.landmark if status is not None else None
         if status is None or landmark is None:
-            return await self.session.fetch(place.next_uid)
+            return await self._fetch_at_first_sight(place)
         fetched = await self.session.fetch(landmark.uid)
         if place.is_replaced(landmark, fetched):
             await self._recognise(place, status)
         return fetched
+
+    async def _fetch_at_first_sight(self, place: Place) -> Sequence[Fetched]:
+        """What is new; where a UIDNEXT that was too low makes old mail new, not that."""
+        fetched = await self.session.fetch(place.next_uid)
+        is_first_sight, self._is_first_sight = self._is_first_sight, False
+        if not (is_first_sight and self.session.was_there >= place.next_uid):
+            return fetched
+        self._log.info("{place}: UIDNEXT is too low; what lies there is known", place=place)
+        place.end_at(self.session.was_there)
+        return await self.session.fetch(place.next_uid)
 
     def _fetch_behind(self, fetched: Sequence[Fetched]) -> Deferred[Sequence[Fetched]]:
         """Ask for what follows a batch; nothing follows one that is not full."""

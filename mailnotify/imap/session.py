@@ -207,6 +207,11 @@ class Session:
         self._fetching = Fetching(self._run, view, self._client.peer, self._items)
         return status
 
+    @property
+    def was_there(self) -> int:
+        """See `IMailSession.was_there`."""
+        return self._view.was_there
+
     async def fetch(self, first_uid: int) -> Sequence[Fetched]:
         """See `IMailSession.fetch`."""
         if self._is_worth_compressing(first_uid):

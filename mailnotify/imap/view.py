@@ -25,12 +25,16 @@ class MailboxView:
         uidnext: 0 if unknown.
 
     Attributes:
+        was_there: the highest UID that is certainly one of a message which was there at
+            EXAMINE; 0 if none was shown. Where UIDNEXT is not above it, UIDNEXT is wrong.
         exists: how many messages there are.
         removals: counts everything that moves sequence numbers.
     """
 
     def __init__(self, exists: int, uidnext: int) -> None:
         self.exists = exists
+        self.was_there = 0
+        self._examined = exists
         self.removals = 0
         self._has_told = False
         self._uidnext = uidnext
@@ -84,6 +88,12 @@ class MailboxView:
             return False
         is_first = answered[first] <= first_uid or first == 1
         return is_first or (begins_here and first - 1 == self._below)
+
+    def showed(self, answered: Mapping[int, int]) -> None:
+        """These UIDs, by sequence number; which moves nothing as long as none was removed."""
+        if not self.removals:
+            uids = (uid for seq, uid in answered.items() if seq <= self._examined)
+            self.was_there = max(uids, default=self.was_there)
 
     def fetched(self, last_uid: int, seq: int) -> None:
         """`seq` is the last message up to this UID, for certain."""

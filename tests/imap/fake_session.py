@@ -44,6 +44,7 @@ class FakeSession:
 
     def __init__(self, uids: Sequence[int] = (), uidvalidity: int = 7) -> None:
         self.uids = list(uids)
+        self.was_there = 0
         self.uidvalidity = uidvalidity
         self.calls: list[str] = []
         self.failures: dict[str, Exception] = {}

@@ -32,7 +32,6 @@ class ItemsTests(SynchronousTestCase):
         asked = with_name(PREVIEW_FIELDS, {"OBJECTID"}, "")
         self.assertEqual(fewer(asked), PREVIEW_FIELDS)
         self.assertEqual(fewer(PREVIEW_FIELDS), LEAST_FIELDS)
-        self.assertIsNone(fewer(LEAST_FIELDS))
 
 
 class NameTests(SessionCase):

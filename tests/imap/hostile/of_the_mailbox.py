@@ -113,6 +113,18 @@ UIDNEXT = (
         faults=(Fault(step="EXAMINE", act=swap(rb"UIDNEXT \d+", b"UIDNEXT 2")),),
     ),
     Behaviour(
+        name="UIDNEXT is too low and may be right",
+        seen="the same, in a mailbox whose UIDs have a hole: EXISTS does not give it away",
+        prepare=lambda box: [box.add(b"old 3", uid=500 + n) for n in range(20)],
+        faults=(Fault(step="EXAMINE", act=swap(rb"UIDNEXT \d+", b"UIDNEXT 400"), times=1),),
+    ),
+    Behaviour(
+        name="UIDNEXT is too low by far",
+        seen="the same, in a mailbox that has more than one batch",
+        prepare=lambda box: [box.add(b"old 3", uid=5000 + n) for n in range(700)],
+        faults=(Fault(step="EXAMINE", act=swap(rb"UIDNEXT \d+", b"UIDNEXT 4000"), times=1),),
+    ),
+    Behaviour(
         name="UIDNEXT is 1 always",
         seen="home-made servers",
         faults=(Fault(step="EXAMINE", act=swap(rb"UIDNEXT \d+", b"UIDNEXT 1")),),

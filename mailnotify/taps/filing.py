@@ -12,7 +12,6 @@ from mailnotify.core.events import NewMail
 from mailnotify.errors import CommandRefused, LetterInvalid
 from mailnotify.imap.errands import append, fetch_message, find_sent, has_copy, wire_name
 from mailnotify.imap.session import Session, open_session
-from mailnotify.interfaces import IConnector
 from mailnotify.outbox.bounce import MOST_BYTES
 from mailnotify.outbox.copying import Copying
 from mailnotify.outbox.store import SqliteOutbox
@@ -31,9 +30,8 @@ _REPORTERS: Final = frozenset({"mailer-daemon", "postmaster", "mail-daemon", "ma
 class Errands:
     """Makes sessions for errands, each for one."""
 
-    def __init__(self, config: Config, connector: IConnector, logins: Logins, reactor: Any) -> None:
+    def __init__(self, config: Config, logins: Logins, reactor: Any) -> None:
         self._accounts = {each.name: each for each in config.accounts}
-        self._connector = connector
         self._logins = logins
         self._reactor = reactor
 
@@ -42,7 +40,10 @@ class Errands:
 
         async def attempt(credentials: Callable[[], Awaitable[Credentials]]) -> Session:
             return await open_session(
-                account, connector=self._connector, credentials=credentials, clock=self._reactor
+                account,
+                connector=self._logins.connector,
+                credentials=credentials,
+                clock=self._reactor,
             )
 
         return await self._logins.try_fresh(account, attempt)

@@ -52,6 +52,9 @@ class Logins:
         state_dir: where grants lie.
         connector: makes the way to a provider, as to a mail server.
         environ: the environment variables, for secrets.
+
+    Attributes:
+        connector: for the connections that are logged in by this.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Logins:
     ) -> None:
         self._reactor = reactor
         self._folder = Path(state_dir) / GRANTS
-        self._connector = connector
+        self.connector = connector
         self._environ = environ
         self._keepers: dict[str, TokenKeeper] = {}
         self._shown: dict[str, str] = {}
@@ -158,7 +161,7 @@ class Logins:
         if uri.scheme != b"https":  # the configuration allows that on loopback only
             return HostnameEndpoint(self._reactor, host, port)
         server = Server(host=host, port=port, security=Security.IMPLICIT_TLS, user="")
-        return self._connector.endpoint(server, SystemTrust())
+        return self.connector.endpoint(server, SystemTrust())
 
 
 def holder(account: Account, client: OAuthClient) -> Holder:

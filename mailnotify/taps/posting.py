@@ -31,10 +31,8 @@ from mailnotify.smtp.habits import Habits
 from mailnotify.smtp.parcel import LONGEST_ENVELOPE_ID, Wishes
 from mailnotify.smtp.submit import Submitter
 from mailnotify.taps.filing import Errands
-from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.returns import Returns
-from mailnotify.tls import Connector
 
 STORE: Final = "outbox.sqlite"
 DOORBELL: Final = "outbox.bell"
@@ -49,24 +47,30 @@ class Posting(MultiService):
 
     Args:
         hub: is told of letters that failed.
+        logins: of all accounts, what they read with included.
         now: the time in UTC.
     """
 
     _log = Logger()
 
     def __init__(
-        self, config: Config, *, hub: Hub, reactor: Any, now: Callable[[], datetime]
+        self,
+        config: Config,
+        *,
+        hub: Hub,
+        logins: Logins,
+        reactor: Any,
+        now: Callable[[], datetime],
     ) -> None:
         super().__init__()
         self._config = config
         self._reactor = reactor
         self._now = now
         self._hub = hub
-        connector = self._connector = Connector(reactor, key_log_of(config))
-        logins = self._logins = Logins(reactor, state_dir=config.state_dir, connector=connector)
+        self._logins = logins
         habits = Habits()
         self._ways = {
-            each.name: Ways(partial(_submitter, each, connector, logins, habits, reactor))
+            each.name: Ways(partial(_submitter, each, logins, habits, reactor))
             for each in config.accounts
             if each.submission is not None
         }
@@ -97,7 +101,7 @@ class Posting(MultiService):
         forgetting = TimerService(_FORGET_SECONDS, self._forget, outbox)
         forgetting.clock = self._reactor
         forgetting.setServiceParent(self)
-        errands = Errands(self._config, self._connector, self._logins, self._reactor)
+        errands = Errands(self._config, self._logins, self._reactor)
         for account in self._config.accounts:
             if account.submission is not None and account.submission.sent_copy != "never":
                 self._copying[account.name] = errands.copying(account, store)
@@ -208,16 +212,14 @@ def _wishes(message_id: str) -> Wishes:
     return Wishes(envelope_id=name if fits else "")
 
 
-def _submitter(
-    account: Account, connector: Connector, logins: Logins, habits: Habits, reactor: Any
-) -> Submitter:
+def _submitter(account: Account, logins: Logins, habits: Habits, reactor: Any) -> Submitter:
     submission = account.submission
     assert submission is not None
     return Submitter(
         server=submission.server,
         trust=submission.trust,
         credentials=lambda: logins.outgoing(account),
-        connector=connector,
+        connector=logins.connector,
         clock=reactor,
         deadlines=account.timing,
         habits=habits,

@@ -31,11 +31,13 @@ from mailnotify.taps.accepting import Accepting
 from mailnotify.taps.configured import ConfiguredOptions
 from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.listening import Listening
+from mailnotify.taps.logins import Logins
 from mailnotify.taps.posting import Posting
 from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.threads import defer_to_daemon
 from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.taps.watching import Watching
+from mailnotify.tls import Connector
 
 
 class Options(ConfiguredOptions):
@@ -80,24 +82,25 @@ class Mailnotify(MultiService):
             now=_now(),
         )
         hub = Hub(journal, _now)
-        posting = Posting(self.config, hub=hub, reactor=self._reactor, now=_now)
-        accepting = Accepting(
-            self.config,
-            rung=posting.rung,
-            in_thread=partial(defer_to_daemon, self._reactor),
-            now=_now,
+        key_log = key_log_of(self.config)
+        logins = Logins(
+            self._reactor,
+            state_dir=self.config.state_dir,
+            connector=Connector(self._reactor, key_log),
         )
+        posting = Posting(self.config, hub=hub, logins=logins, reactor=self._reactor, now=_now)
+        accepting = self._accepting(posting)
         listening = Listening(
             self.config,
             hub=hub,
             journal=journal,
             reactor=self._reactor,
             now=_now,
-            key_log=key_log_of(self.config),
+            key_log=key_log,
             post=accepting,
         )
         watching = self._watching = Watching(
-            self.config, journal=journal, hub=hub, reactor=self._reactor, now=_now
+            self.config, journal=journal, hub=hub, logins=logins, reactor=self._reactor, now=_now
         )
         parts: list[IService] = [
             listening,
@@ -108,6 +111,10 @@ class Mailnotify(MultiService):
         ]
         for part in parts:
             part.setServiceParent(self)
+
+    def _accepting(self, posting: Posting) -> Accepting:
+        in_thread = partial(defer_to_daemon, self._reactor)
+        return Accepting(self.config, rung=posting.rung, in_thread=in_thread, now=_now)
 
     def health(self) -> tuple[Health, ...]:
         """How it stands with each mailbox; nothing before the service has started."""

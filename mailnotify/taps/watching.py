@@ -37,10 +37,8 @@ from mailnotify.imap.turnstile import Turnstile
 from mailnotify.imap.watcher import Watcher
 from mailnotify.imap.witness import Witness
 from mailnotify.interfaces import IJournal, IMailSession
-from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.waking import Waking, read_clocks
-from mailnotify.tls import Connector
 
 Opener = Callable[[], Coroutine[Deferred[Any], Any, IMailSession]]
 """Makes one connection to an account's server, logged in."""
@@ -52,6 +50,7 @@ class Watching(MultiService):
     Args:
         journal: remembers how far each mailbox was read.
         hub: takes what is new.
+        logins: of all accounts, what they send included.
         now: the time in UTC, for people.
     """
 
@@ -61,6 +60,7 @@ class Watching(MultiService):
         *,
         journal: IJournal,
         hub: Hub,
+        logins: Logins,
         reactor: Any,
         now: Callable[[], datetime],
     ) -> None:
@@ -69,8 +69,7 @@ class Watching(MultiService):
         self._hub = hub
         self._reactor = reactor
         self._now = now
-        self._connector = Connector(reactor, key_log_of(config))
-        self._logins = Logins(reactor, state_dir=config.state_dir, connector=self._connector)
+        self._logins = logins
         self._turnstile = Turnstile(
             per_host=config.connecting.per_host,
             in_all=config.connecting.in_all,
@@ -140,7 +139,7 @@ class Watching(MultiService):
                 account.server.host,
                 lambda: open_session(
                     account,
-                    connector=self._connector,
+                    connector=self._logins.connector,
                     credentials=credentials,
                     clock=self._reactor,
                     alerted=alerts,

@@ -9,8 +9,10 @@ from mailnotify.config.connecting import Connecting
 from mailnotify.config.schema import Account, Config, Literal, Security, Server, Timing
 from mailnotify.core.events import AccountState
 from mailnotify.hub import Hub
+from mailnotify.taps.logins import Logins
 from mailnotify.taps.service import Mailnotify
 from mailnotify.taps.watching import Watching
+from mailnotify.tls import Connector
 from tests.fakes import NOON, MemoryJournal
 
 
@@ -41,7 +43,14 @@ class WatchingTests(SynchronousTestCase):
         )
         hub = Hub(self.journal, lambda: NOON)
         watching = Watching(
-            config, journal=self.journal, hub=hub, reactor=self.reactor, now=lambda: NOON
+            config,
+            journal=self.journal,
+            hub=hub,
+            logins=Logins(
+                self.reactor, state_dir=config.state_dir, connector=Connector(self.reactor)
+            ),
+            reactor=self.reactor,
+            now=lambda: NOON,
         )
         watching.startService()
         return watching

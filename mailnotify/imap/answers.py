@@ -37,8 +37,14 @@ PREVIEW_FIELDS = b"(%b BODYSTRUCTURE %b%b BODY.PEEK[TEXT]<0.%d>)" % (
 )
 """The same, and the first bytes of the body with what is needed to read them."""
 
-LEAST_FIELDS = b"(%b %b)" % (_ITEMS, _HEADER)
-"""For a server that stumbles over the MIME structure of a message, or knows no partials."""
+NO_FIELDS = b"(%b)" % _ITEMS
+"""For a message whose header cannot be had at all."""
+
+LEAST_FIELDS = b"(%b %b%b)" % (_ITEMS, _HEADER, _PART)
+"""For a server that stumbles over the MIME structure of a message."""
+
+WHOLE_FIELDS = b"(%b %b)" % (_ITEMS, _HEADER)
+"""For a server that knows no partials."""
 
 _NAMES = (b"X-GM-MSGID", b"EMAILID", b"X-GUID")
 """What servers call a message in every mailbox; the first one that can be had is asked for."""
@@ -63,7 +69,9 @@ def fewer(items: bytes) -> bytes | None:
     for name in _NAMES:
         if items.startswith(b"(UID %b " % name):
             return items.replace(name + b" ", b"", 1)
-    return None if items == LEAST_FIELDS else LEAST_FIELDS
+    if items == WHOLE_FIELDS:
+        return None
+    return WHOLE_FIELDS if items == LEAST_FIELDS else LEAST_FIELDS
 
 
 class Answers:
@@ -107,6 +115,10 @@ class Answers:
     def take(self) -> list[Fetched]:
         """These messages, in order of UID."""
         return [self._told[uid] for uid in sorted(self._answered)]
+
+    def told(self, uid: int) -> Fetched:
+        """What was told of this message, if only its UID."""
+        return self._told.get(uid) or Fetched(uid=uid)
 
     def _bound(self) -> None:
         if len(self._told) > self._most:

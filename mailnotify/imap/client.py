@@ -112,6 +112,7 @@ class MailboxClient(imap4.IMAP4Client):
         self._answers: dict[Command, Deferred[Tagged]] = {}
         self._ending: PeerError | None = None
         self._step: Step | None = None
+        self._is_push_awaited = False
         self._deadline: IDelayedCall | None = None
         self._compression: Compression | None = None
 
@@ -132,6 +133,7 @@ class MailboxClient(imap4.IMAP4Client):
                 self._take(framed)
         except PeerError as error:
             self.abort(error)
+        self._hold()
 
     def handshakeCompleted(self) -> None:
         """The channel is private; whether its other end is the right one is settled too."""
@@ -169,6 +171,19 @@ class MailboxClient(imap4.IMAP4Client):
         return self.login(None, secret)
 
     # -- what a session calls
+
+    def is_hearing(self) -> bool:
+        """Whether a response has begun and not ended."""
+        return not self._framer.is_empty
+
+    def await_push(self, is_awaited: bool) -> None:
+        """Whether more is expected than has begun: until then IDLE goes on."""
+        self._is_push_awaited = is_awaited
+        self._hold()
+
+    def _hold(self) -> None:
+        self._pipeline.hold(self._is_push_awaited or self.is_hearing())
+        self._settle()
 
     def run(self, command: Command, *then: Command) -> Deferred[Tagged]:
         """Run a command, with others in the same write where that is allowed.

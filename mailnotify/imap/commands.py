@@ -9,7 +9,9 @@ because a server works in order (RFC 9051 §5.5):
   that waits for it. A renewal is nothing but ``DONE`` and the next IDLE.
 
 ``DONE`` is never sent before the server's ``+``: until then some servers take
-it for a command. A server that cannot take groups is spoken to step by step.
+it for a command. Nor is it in the middle of what a server says: a Dovecot that
+gets it while it pushes a long message forgets it. A server that cannot take groups
+is spoken to step by step.
 
 Call `submit`, `continued` and `finished` for what happens; after each of them
 write `to_send()`, and give `step` a deadline if it is another than before.
@@ -108,6 +110,7 @@ class Pipeline:
         self._waiting: deque[tuple[Command, ...]] = deque()
         self._under_way: deque[Command] = deque()
         self._out = bytearray()
+        self._is_held = False
         self.strays = 0
         """How many continuations and tags came that answer nothing."""
 
@@ -123,7 +126,9 @@ class Pipeline:
         if command is None:
             return None
         if isinstance(command, Idle) and command.is_running:
-            return (command, "DONE") if command.is_ended else None
+            if command.is_ended:
+                return command, "DONE"
+            return (command, "what it began to say") if self._waiting else None
         return command, command.name
 
     def submit(self, *group: Command) -> None:
@@ -132,6 +137,11 @@ class Pipeline:
             self._waiting.extend((command,) for command in group)
         else:
             self._waiting.append(group)
+        self._go_on()
+
+    def hold(self, is_held: bool) -> None:
+        """Whether the server is saying something, so that IDLE is not to be ended now."""
+        self._is_held = is_held
         self._go_on()
 
     def to_send(self) -> bytes:
@@ -173,9 +183,9 @@ class Pipeline:
 
     def _go_on(self) -> None:
         """Send the next group if the line is free, or can be freed by DONE."""
-        if not self._waiting:
-            return
         command = self.running
+        if not self._waiting or (self._is_held and isinstance(command, Idle)):
+            return
         if command is None:
             self._send(self._waiting.popleft())
         elif isinstance(command, Idle) and command.is_listening:

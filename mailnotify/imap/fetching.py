@@ -4,7 +4,7 @@ The usual answer to a hint is a few messages, so ``UID FETCH n:*`` is sent at
 once and its answer checked for holes by sequence number (`view`). Where it may
 be many, or where the check fails, ``UID SEARCH`` says what there is, a batch is
 fetched by its UIDs, and what was not answered is asked for once more by itself.
-A message that the server still cannot give comes back with an empty header: one
+A message whose header the server still cannot give comes back without one: one
 broken letter must neither hide nor hold up the others.
 """
 
@@ -18,7 +18,14 @@ from twisted.internet.defer import Deferred
 
 from mailnotify.core.message import Fetched
 from mailnotify.errors import CommandRefused
-from mailnotify.imap.answers import HEADER_FIELDS, LEAST_FIELDS, Answers, fewer
+from mailnotify.imap.answers import (
+    HEADER_FIELDS,
+    LEAST_FIELDS,
+    NO_FIELDS,
+    WHOLE_FIELDS,
+    Answers,
+    fewer,
+)
 from mailnotify.imap.commands import Command, uid_set
 from mailnotify.imap.pushed import Pushed
 from mailnotify.imap.responses import (
@@ -169,10 +176,10 @@ class Fetching:
         fetched = []
         for uid in sorted(present):
             answers = Answers((uid,), 1)
-            for items in (self._all_items, LEAST_FIELDS):
+            for items in (self._all_items, LEAST_FIELDS, WHOLE_FIELDS, NO_FIELDS):
                 if not answers.uids():
                     await self._fetch_items(b"%d" % uid, items, answers)
-            fetched += answers.take() or [Fetched(uid=uid)]
+            fetched += answers.take() or [answers.told(uid)]
         return fetched
 
     async def _ask(self, uids: bytes, answers: Answers) -> Tagged:

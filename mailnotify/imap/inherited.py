@@ -28,6 +28,8 @@ class Inherited(Command):
 
     def heard(self, framed: Framed) -> None:
         """Keep an untagged response in the form that Twisted parses."""
+        if len(framed) % 2 == 0:  # too long to be kept
+            return
         self._theirs.lines.append(_unframed(framed).split(b" ", 1)[-1])
 
     def end(self, tagged: Tagged, framed: Framed) -> None:

@@ -57,6 +57,8 @@ def parse(framed: Framed) -> Response:
     if untagged is None:
         return _parse_other(framed[0])
     count, kind = untagged[1], untagged[2].upper()
+    if len(framed) % 2 == 0:  # too long to be kept
+        return _unparsed(kind, framed[0])
     rest = (framed[0][untagged.end() :], *framed[1:])
     try:
         if count is not None and kind in _COUNTED:

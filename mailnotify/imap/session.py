@@ -168,7 +168,7 @@ class Session:
         self._view = MailboxView(0, 0)
         self._fetching = Fetching(self._run, self._view, client.peer, items)
         self._idling = Idling(client, clock, renewal_seconds, habits, self._hint_here)
-        self._awaiting = Awaiting(clock, self._hint_here)
+        self._awaiting = Awaiting(clock, client, self._hint_here)
         self._resync = Resync()
         self._is_notified = False
         self._changed: Changed | None = None

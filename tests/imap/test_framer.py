@@ -12,7 +12,14 @@ from mailnotify.errors import ProtocolViolated
 from mailnotify.imap.framer import Framed, Framer, Limits
 from tests.imap.corpus import framed, transcripts
 
-_FEW = Limits(line_bytes=40, literal_bytes=30, response_bytes=60, literals=3, blank_lines=2)
+_FEW = Limits(
+    line_bytes=40,
+    literal_bytes=30,
+    response_bytes=60,
+    literals=3,
+    spilled_bytes=300,
+    blank_lines=2,
+)
 
 
 def _in_pieces(data: bytes, *ends: int) -> list[Framed]:
@@ -174,6 +181,101 @@ class SplitTests(SynchronousTestCase):
         self.assertEqual(_in_pieces(data, *ends), framed(data))
 
 
+class SpillTests(SynchronousTestCase):
+    """Data that is too long costs itself, and neither the connection nor the memory."""
+
+    def spilled(self, data: bytes) -> bytes:
+        """What is kept of a response that is too long; what follows it is understood."""
+        data += b"* 1 EXISTS\r\n"
+        for step in (len(data), 7, 1):
+            framer, found = Framer(_FEW), []
+            for start in range(0, len(data), step):
+                framer.receive(data[start : start + step])
+                found += framer.received()
+            (head, nothing), *rest = found
+            self.assertEqual((nothing, rest), (b"", [(b"* 1 EXISTS",)]))
+            self.assertTrue(framer.is_empty)
+        return head
+
+    def test_line(self) -> None:
+        """A line that is too long is passed over to its end."""
+        self.assertEqual(self.spilled(b"* X " + b"y" * 100 + b"\r\n"), b"* X " + b"y" * 36)
+        self.assertEqual(self.spilled(b"* X" + b" y" * 100 + b"\n"), b"* X" + b" y" * 18 + b" ")
+
+    def test_literal(self) -> None:
+        """A literal that is too long is passed over, and whatever else the response has."""
+        self.assertEqual(self.spilled(b"* X {31}\r\n" + b"y" * 31 + b"\r\n"), b"* X ")
+        self.assertEqual(
+            self.spilled(b"* X {99}\r\n" + b"\r\n* 2 X" * 12 + b"yyy {4}\r\nabcd z\r\n"), b"* X "
+        )
+
+    def test_literal_behind_a_long_line(self) -> None:
+        """The end of a line that is not kept still announces what follows."""
+        data = b"* X " + b"y" * 100 + b" ~{8+}\r\n* 9 X\r\n)\r\n"
+        self.assertEqual(self.spilled(data), b"* X " + b"y" * 36)
+
+    def test_response(self) -> None:
+        """Many short literals are as bad as a long one."""
+        data = b"* X {29}\r\n" + b"y" * 29 + b" {29}\r\n" + b"z" * 29 + b"\r\n"
+        self.assertEqual(self.spilled(data), b"* X ")
+        self.assertEqual(self.spilled(b"* X {30}\r\n" + b"y" * 30 + b"z" * 27 + b"\r\n"), b"* X ")
+
+    def test_number_of_literals(self) -> None:
+        """Empty literals cost objects, so that they are counted too."""
+        self.assertEqual(self.spilled(b"* X" + b" {0}\r\n" * 9 + b"\r\n"), b"* X ")
+
+    def test_not_empty(self) -> None:
+        """In the middle of it there is a rest: STARTTLS must not begin there."""
+        framer = Framer(_FEW)
+        framer.receive(b"* X {31}\r\n" + b"y" * 31)
+        self.assertEqual((list(framer.received()), framer.is_empty), ([], False))
+        framer.clear()
+        self.assertTrue(framer.is_empty)
+
+    def test_memory(self) -> None:
+        """60 MB of a literal pass by in the memory of a few segments."""
+        framer, found = Framer(), []
+        tracemalloc.start()
+        try:
+            framer.receive(b"* 1 FETCH (UID 7 BODY[HEADER] {60000000}\r\n")
+            for _ in range(600):
+                framer.receive(b"x" * 100_000)
+                found += framer.received()
+            framer.receive(b")\r\n")
+            found += framer.received()
+            self.assertLess(tracemalloc.get_traced_memory()[1], 1_000_000)
+        finally:
+            tracemalloc.stop()
+        self.assertEqual(found, [(b"* 1 FETCH (UID 7 BODY[HEADER] ", b"")])
+
+    @given(
+        st.lists(
+            st.sampled_from(
+                [b"* X ", b"a1 OK ", b"y" * 9, b" {5}", b" {35}", b" {0}", b"\r\n", b"\n", b"+ go"]
+            ),
+            max_size=60,
+        ),
+        st.integers(1, 50),
+    )
+    def test_anything_anywhere(self, pieces: list[bytes], step: int) -> None:
+        """What is spilled, and what is refused, does not depend on where it was cut."""
+        data = b"".join(pieces)
+        self.assertEqual(_with_few(data, step), _with_few(data, len(data) or 1))
+
+
+def _with_few(data: bytes, step: int) -> tuple[list[Framed], bool]:
+    """Whole responses under tight limits, and whether more was refused."""
+    framer, found = Framer(_FEW), list[Framed]()
+    try:
+        for start in range(0, len(data), step):
+            framer.receive(data[start : start + step])
+            for each in framer.received():
+                found.append(each)
+    except ProtocolViolated:
+        return found, True
+    return found, False
+
+
 class LimitTests(SynchronousTestCase):
     """What is too much costs the connection, not the memory."""
 
@@ -197,25 +299,13 @@ class LimitTests(SynchronousTestCase):
         framer.receive(b"x" * 39 + b"\r\n")
         self.assertEqual(list(framer.received()), [(b"x" * 39,)])
 
-    def test_literal(self) -> None:
-        """A literal that is too long is refused when it is announced."""
-        self.assert_refused(b"* X {31}\r\n", "a literal of 31 bytes")
-        self.assert_refused(b"* X {99999999999999999999999999999}\r\n", "literal", Limits())
-        framer = Framer(_FEW)
-        framer.receive(b"* X {30}\r\n" + b"y" * 30 + b"\r\n")
-        self.assertEqual(list(framer.received()), [(b"* X ", b"y" * 30, b"")])
-
-    def test_response(self) -> None:
-        """Many short literals are as bad as a long one."""
-        self.assert_refused(b"* X {29}\r\n" + b"y" * 29 + b" {29}\r\n", "a response of")
-        self.assert_refused(b"* X {30}\r\n" + b"y" * 30 + b"z" * 27, "a response of")
-
-    def test_number_of_literals(self) -> None:
-        """Empty literals cost objects, so that they are counted too."""
-        self.assert_refused(b"* X" + b" {0}\r\n" * 4, "literals")
-        framer = Framer(_FEW)
-        framer.receive(b"* X" + b" {0}\r\n" * 3 + b"\r\n")
-        self.assertEqual(list(framer.received()), [(b"* X ", b"", b" ", b"", b" ", b"", b"")])
+    def test_far_too_much(self) -> None:
+        """What is too long even to be passed over is refused when it is announced."""
+        self.assert_refused(b"* X {301}\r\n", "a response of 30. bytes")
+        self.assert_refused(b"* X {99999999999999999999999999999}\r\n", "response", Limits())
+        self.assert_refused(b"* X" + b" {100}\r\n" + b"y" * 100 + b" {200}\r\n", "a response of")
+        self.assert_refused(b"* X" + b" {0}\r\n" * 400, "a response of")
+        self.assert_refused(b"* X " + b"y" * 400, "a response of")
 
     def test_blank_lines(self) -> None:
         """Nobody keeps a connection busy with nothing; each response starts the count anew."""
@@ -228,11 +318,21 @@ class LimitTests(SynchronousTestCase):
         """A violation takes nothing away that came before it."""
         found: list[Framed] = []
         framer = Framer(_FEW)
-        framer.receive(b"* 1 EXISTS\r\n* X {31}\r\n")
+        framer.receive(b"* 1 EXISTS\r\n* X {301}\r\n")
         with self.assertRaises(ProtocolViolated):
             for response in framer.received():
                 found.append(response)  # noqa: PERF402
         self.assertEqual(found, [(b"* 1 EXISTS",)])
+
+    def test_the_longest(self) -> None:
+        """What is just within its limits is kept whole."""
+        for data, parts in (
+            (b"* X {30}\r\n" + b"y" * 30 + b"\r\n", (b"* X ", b"y" * 30, b"")),
+            (b"* X" + b" {0}\r\n" * 3 + b"\r\n", (b"* X ", b"", b" ", b"", b" ", b"", b"")),
+        ):
+            framer = Framer(_FEW)
+            framer.receive(data)
+            self.assertEqual(list(framer.received()), [parts])
 
     def test_announced_200_megabytes(self) -> None:
         """TRAPS 20: an announced literal of 200 MB takes no memory."""

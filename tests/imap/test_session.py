@@ -957,6 +957,21 @@ class ListenTests(FetchCase):
         self.result(self.session.poll())
         self.assertEqual((self.hints, len(self.server.all_writes)), (1, 1))
 
+    def test_in_the_middle_of_a_response(self) -> None:
+        """IDLE is not ended while the server speaks; who never finishes has the usual time."""
+        self.listen()
+        self.server.say(b"* 1 FETCH (UID 3 FLA")
+        polled = self.start(self.session.poll())
+        self.assertEqual(self.heard(b"DONE"), [])
+        self.server.say(b"GS ())\r\n")
+        self.server.pump()
+        self.successResultOf(polled)
+        self.server.say(b"* 1 FETCH (UID 3 FLA")
+        polled = self.start(self.session.poll())
+        self.clock.advance(account().timing.command_seconds)
+        error = self.failureResultOf(polled, DeadlinePassed).value
+        self.assertIn("what it began to say", str(error))
+
     def test_renewal(self) -> None:
         """IDLE is renewed in time, by one write, and again and again."""
         self.listen()

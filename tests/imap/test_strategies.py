@@ -96,7 +96,7 @@ class NotifyTests(StrategyCase):
         self.assertEqual(self.take_writes(), [])
 
     def test_push_that_does_not_come(self) -> None:
-        """After half a second the message is fetched."""
+        """After a while the message is fetched."""
         self.listen()
         self.letters.uids.append(6)
         self.server.say(b"* 3 EXISTS\r\n")
@@ -105,6 +105,20 @@ class NotifyTests(StrategyCase):
         self.assertEqual(self.take_hints(), ["INBOX"])
         self.assertEqual([each.uid for each in self.result(self.session.fetch(6))], [6])
         self.assertEqual(len(self.heard(b"UID FETCH 6:*")), 2)
+
+    def test_idle_goes_on_until_the_push_has_come(self) -> None:
+        """A question waits: a server that gets DONE while it pushes may forget it."""
+        self.listen()
+        self.letters.uids.append(6)
+        self.server.say(b"* 3 EXISTS\r\n")
+        self.start(self.session.poll())
+        self.assertEqual(self.take_writes(), [])
+        self.server.say(self.letters.line(6)[:40])
+        self.clock.advance(5 * PUSH_SECONDS)
+        self.assertEqual((self.take_writes(), self.take_hints()), ([], []))
+        self.server.say(self.letters.line(6)[40:])
+        self.assertEqual(self.take_hints(), ["INBOX"])
+        self.assertEqual(self.heard(b"DONE"), [b"DONE"])
 
     def test_push_with_a_hole(self) -> None:
         """A message that was left out is not forgotten: all are fetched."""

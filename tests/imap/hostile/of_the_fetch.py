@@ -25,6 +25,9 @@ _RESPONSE = re.compile(rb"\* \d+ FETCH .*?\r\n\r\n\)\r\n", re.S)
 AFTER_THE_FIRST = 1
 """The FETCH that follows EXAMINE is honest; trouble begins with the first arrival."""
 
+JUNK = b"X-Junk: junk\r\n" * 1_214_286
+"""17 MB of a header."""
+
 BROKEN = 3.0
 """A command that failed costs the connection, a second, and a new login."""
 
@@ -391,6 +394,34 @@ BEHAVIOURS = (
             ),
         ),
         subjects=("", "two", "three", "four"),
+    ),
+    Behaviour(
+        name="a header of 17 MB, whatever is asked for",
+        seen="a letter made for it, on a server that knows no partial",
+        faults=(
+            Fault(
+                step="UID FETCH",
+                act=swap(
+                    rb"\{(\d+)\}\r\n(?=From: a@example.org\r\nSubject: one\r)",
+                    lambda m: b"{%d}\r\n%b" % (int(m[1]) + len(JUNK), JUNK),
+                ),
+            ),
+        ),
+        subjects=("", "two", "three", "four"),
+        growth_bytes=64 * 1024 * 1024,
+    ),
+    Behaviour(
+        name="BODYSTRUCTURE with 100,000 literals",
+        seen="Dovecot, of a letter within a letter to as many recipients with 8-bit names",
+        faults=(
+            Fault(
+                step="UID FETCH",
+                act=swap(
+                    rb"BODYSTRUCTURE \(\"TEXT\"(?=[^*]*Subject: one\r)",
+                    b'BODYSTRUCTURE ("TEXT" ' + b"({1}\r\nx NIL {1}\r\na {1}\r\nb) " * 33_334,
+                ),
+            ),
+        ),
     ),
     Behaviour(
         name="a literal of 200 MB is announced",

@@ -168,6 +168,7 @@ SIBLINGS = {
     ("mailnotify.smtp.dialogue", "mailnotify.loss"),
     ("mailnotify.smtp.submit", "mailnotify.direct"),
     ("mailnotify.smtp.submit", "mailnotify.loss"),
+    ("mailnotify.tls", "mailnotify.direct"),
     ("mailnotify.client", "mailnotify.outgoing"),
     ("mailnotify.client", "mailnotify.position"),
     ("mailnotify.journal.kind", "mailnotify.storage.kind"),

@@ -39,7 +39,7 @@ class DiskFullTests(ServiceCase):
         self.dovecot.deliver("demo", letter(b"before"))
         self.assertEqual(reader.subjects(1), ["before"])
         neighbour = disk / "neighbour"
-        _fill(neighbour)
+        fill(neighbour)
         # A subject is journalled in a page or less: enough of them need more room than
         # the journal's write-ahead log has left over.
         subjects = [f"no {n} {'x' * 900}" for n in range(400)]
@@ -58,7 +58,7 @@ class DiskFullTests(ServiceCase):
         self.assertNotIn("Traceback", service.log)
 
 
-def _fill(path: Path) -> None:
+def fill(path: Path) -> None:
     with path.open("wb", buffering=0) as file:
         try:
             while file.write(b"\0" * 65536):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.live.test_outbox import ServiceWithOutbox
 from tests.live.test_stream_security import NOBODY, libc_setfsuid
-from tests.rigs import child_environment
-from tests.rigs.service import PATIENCE_SECONDS, Lines
+from tests.rigs import PATIENCE_SECONDS, child_environment
+from tests.rigs.service import Lines
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "send_twisted.py"
 HELLO = 'HELLO 1 {"client":"test"}'

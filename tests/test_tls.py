@@ -23,7 +23,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from mailnotify.config.schema import CaFile, Pinned, Security, Server, SystemTrust, Trust
-from mailnotify.direct import DirectTLS
 from mailnotify.errors import CertificateRefused, ConfigInvalid
 from mailnotify.tls import Connector, flaw
 from tests.rigs.certificates import Certificates
@@ -120,10 +119,6 @@ class VerdictTests(SynchronousTestCase):
     def test_good(self) -> None:
         """A certificate of a trusted authority for this name is accepted."""
         self.assertTrue(self.meet(issued()).is_private)
-
-    def test_no_turn_is_lost(self) -> None:
-        """What is written leaves in the same turn of the reactor."""
-        self.assertIsInstance(self.meet(issued()).transport, DirectTLS)
 
     def test_expired(self) -> None:
         """One that has expired is refused with the day."""

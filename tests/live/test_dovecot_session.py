@@ -32,6 +32,7 @@ from mailnotify.config.schema import (
     Trust,
 )
 from mailnotify.core.message import Fetched
+from mailnotify.direct import DirectTLS
 from mailnotify.errors import CertificateRefused, ChannelInsecure, CommandRefused, LoginDenied
 from mailnotify.imap.client import MailboxClient
 from mailnotify.imap.habits import Habits
@@ -181,6 +182,7 @@ class OpenTests(DovecotCase):
         factory = Factory.forProtocol(lambda: client)
         await Connector(reactor).endpoint(server, trust).connect(factory)
         await client.greeted.wait()
+        self.assertIsInstance(client.transport, DirectTLS)  # no write waits for another turn
         self.addCleanup(client.lost.wait)
         self.addCleanup(client.abort)
         return client

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -20,6 +19,7 @@ from mailnotify.config.schema import Account, CaFile, Literal, Security, Server,
 from mailnotify.imap.session import open_session
 from mailnotify.tls import Connector
 from tests.rigs.dovecot import Dovecot
+from tests.rigs.stopwatch import Stopwatch
 
 
 async def credentials() -> Credentials:
@@ -44,9 +44,9 @@ async def measure(dovecot: Dovecot, seconds: float) -> float:
     await session.examine("INBOX")
     await session.listen(lambda mailbox, status: None)
     subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
-    pulled_at = time.monotonic()
+    pulled = Stopwatch()
     await session.when_lost()
-    return time.monotonic() - pulled_at
+    return pulled.seconds
 
 
 async def main(_: object, seconds: str) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from unittest import SkipTest
 
 from tests.live.test_service import ServiceCase, letter
-from tests.rigs.service import PATIENCE_SECONDS
+from tests.rigs.stopwatch import Stopwatch
 
 
 def small_disk() -> Path:
@@ -47,9 +46,9 @@ class DiskFullTests(ServiceCase):
         service.await_log("cannot be written")
         self.assertIn("Free space on that disk", service.log)
         neighbour.unlink()
-        room_since = time.monotonic()
+        since_room = Stopwatch(service.pid)
         received = reader.subjects(400)
-        self.assertLess(time.monotonic() - room_since, 10.0 + PATIENCE_SECONDS / 10)
+        self.assertLess(since_room.seconds, 10.0 + 3.0)  # to try again, and to fetch them all
         beginnings = [each[:6] for each in received]
         self.assertEqual(sorted(beginnings), sorted(each[:6] for each in subjects))
         in_order = [each[:6] for each in self.dovecot.subjects("demo")]

@@ -11,16 +11,16 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from struct import pack
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.rigs import child_environment, free_port, require
+from tests.rigs import child_environment, free_port, require, wait_until
 from tests.rigs.certificates import Certificates
 from tests.rigs.service import PATIENCE_SECONDS, Lines, Service, account
+from tests.rigs.stopwatch import Stopwatch
 
 GREETING = b"HELLO 1\r\n"
 NOBODY = 65534
@@ -81,12 +81,13 @@ class SecureService(SynchronousTestCase):
 
     def await_tls(self) -> None:
         """The second port listens a moment after the first."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.tls_port)).close()
-                return
-            time.sleep(0.02)
+        wait_until(self.is_listening, "the port of TLS")
+
+    def is_listening(self) -> bool:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.tls_port)).close()
+            return True
+        return False
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """`mailnotify token …`."""
@@ -182,7 +183,10 @@ class TlsTests(SecureService):
         talk.send(b"STARTTLS\r\n")
         self.assertIn(b"STARTTLS", talk.line())
         talk.send(GREETING)
-        said = talk.socket.recv(100)  # an alert of TLS at most
+        try:
+            said = talk.socket.recv(100)  # an alert of TLS at most
+        except ConnectionError:
+            said = b""
         self.assertNotIn(b"OK", said)
         self.assertNotIn(b"ERR", said)
 
@@ -209,8 +213,8 @@ class TlsTests(SecureService):
             talk = self.secure(client=(foreign.cert_file, foreign.key_file))
             talk.send(GREETING)
             self.assertEqual(talk.line(), b"")
-        except ssl.SSLError:
-            pass  # which of the two, the versions of TLS decide
+        except OSError:  # an SSLError is one too
+            pass  # which of them, the versions of TLS and chance decide
         self.authenticated(self.secure())
 
     def test_half_handshakes(self) -> None:
@@ -221,12 +225,12 @@ class TlsTests(SecureService):
             half = socket.create_connection(("127.0.0.1", self.tls_port))
             half.sendall((b"", b"\x16\x03\x01\x02\x00", os.urandom(20))[number % 3])
             halves.append(half)
-        began = time.monotonic()
+        stopwatch = Stopwatch(self.service.pid)
         lines = Lines(self.service.port)  # of this user, on the plain port
         self.addCleanup(lines.close)
         lines.send("PING x")
         self.assertEqual(lines.line(), "PONG x")
-        self.assertLess(time.monotonic() - began, 2)
+        self.assertLess(stopwatch.seconds, 2)
         self.assertNotIn("Traceback", self.service.log)
 
     def test_versions(self) -> None:
@@ -247,11 +251,12 @@ class RunningTests(SecureService):
 
     def test_tokens(self) -> None:
         """Made, listed without the secret, revoked: each within a moment, and others stay."""
-        desk = self.command("add", "desk", "--expires", "90d", "--accounts", "home,work")
+        desk = self.command("add", "desk", "--expires", "90d", "--accounts", "home")
+        self.assertEqual(desk.returncode, 0, desk.stderr)
         other = self.authenticated(self.secure(), desk.stdout.strip())
         phone = self.authenticated(self.secure())
         listed = self.command("list").stdout
-        self.assertIn("home,work", listed)
+        self.assertRegex(listed, "(?m)^desk .* home")
         self.assertNotIn(self.token.rpartition("_")[2], listed)
         self.assertEqual(self.command("revoke", "phone").returncode, 0)
         self.assertIn(b"revoked", phone.line())

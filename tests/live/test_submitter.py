@@ -45,7 +45,7 @@ class SubmitterCase(TestCase):
             credentials=credentials,
             connector=Connector(_REACTOR),
             clock=_REACTOR,
-            deadlines=Timing(connect_seconds=10, command_seconds=10, accept_seconds=10),
+            deadlines=Timing(connect_seconds=60, command_seconds=60, accept_seconds=60),
             habits=Habits(),
         )
         self.addCleanup(lambda: Deferred.fromCoroutine(made.close()))

@@ -299,3 +299,6 @@ class Rounds:
 
     async def look(self, session: IMailSession, home: Place) -> Sequence[Place]:
         return await self._crew.look(self._seat, session, home)
+
+    def remember(self) -> None:
+        self._roster.remember()

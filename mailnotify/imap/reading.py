@@ -66,6 +66,9 @@ class Census(Protocol):
     async def look(self, session: IMailSession, home: Place) -> Sequence[Place]:
         """See what there is; what this connection is to see from now on."""
 
+    def remember(self) -> None:
+        """All that this connection knew of is read: store what has to be known of it."""
+
 
 class Reading:
     """One session at work on the mailboxes of one connection.
@@ -134,6 +137,8 @@ class Reading:
             await self._look()
         while (place := self._next()) is not None:
             await self._visit(place)
+        if self._census is not None:
+            self._census.remember()
         if not self._is_listening:
             self._is_listening = True
             if self._census is not None:

@@ -104,6 +104,7 @@ class Roster:
         self._told: dict[str, str] = {}
         self._idle_words: set[str] = set()
         self._come: list[Place] = []
+        self._is_owed = False
         self._complaints: set[str] = set()
 
     # -- when to look
@@ -168,7 +169,10 @@ class Roster:
         self._told.clear()
         self._idle_words -= self.places.keys()
         self._resolved = dict.fromkeys(self._wanted.patterns, at)
-        self._remember(at, is_urgent=set(self.places) != before)
+        oldest = min(self._remembered.values(), default=at - REMEMBER)
+        is_other = set(self.places) != before or self._remembered.keys() != self._resolved.keys()
+        self._is_owed = self._is_owed or is_other or at - oldest >= REMEMBER
+        self.remember()
         self._complain(listing)
         return set(self.places) != before
 
@@ -190,7 +194,7 @@ class Roster:
             place = self.places[each] = self._make_place(each)
             if each not in renames and (each in strange or each in anew):
                 place.since = self._since(each)
-                self._come.append(place)
+            self._come.append(place)
         if fresh:
             self._log.info("watching also {names}", names=self._shown(*fresh))
 
@@ -251,18 +255,26 @@ class Roster:
         if lost:
             self._log.info("no longer watching {names}: gone", names=self._shown(*lost))
 
-    def _remember(self, at: datetime, *, is_urgent: bool) -> None:
-        """Store that all patterns were looked into.
+    def remember(self) -> None:
+        """Store since when there is nothing new, if all that was brought has been opened.
 
-        Not before what has come is read: who starts anew has to know since when it is new.
+        Not before: who starts anew has to know what was there at first, and since when
+        the rest is new.
+
+        Raises:
+            JournalUnwritable: it is not stored.
         """
-        self._come = [each for each in self._come if each.is_new and each.refusal is None]
-        oldest = min(self._remembered.values(), default=None)
-        is_stale = oldest is None or at - oldest >= REMEMBER
-        is_other = self._remembered.keys() != self._resolved.keys()
-        if not self._come and (is_urgent or is_stale or is_other):
-            self._journal.resolve(self.account, self._wanted.patterns, at)
-            self._remembered = dict(self._resolved)
+        if not self._is_owed:
+            return
+        self._come = [
+            each
+            for each in self._come
+            if self.places.get(each.mailbox) is each and not (each.cursor or each.refusal)
+        ]
+        if not self._come:
+            times = self._resolved
+            self._journal.resolve(self.account, times, max(times.values()))
+            self._remembered, self._is_owed = dict(times), False
 
     # -- what a person should know
 

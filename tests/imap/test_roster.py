@@ -367,6 +367,24 @@ class ComingTests(RosterCase):
         self.start()
         self.assertEqual(self.announced(), [("Lists/new", 71)])
 
+    def test_a_crash_at_first_sight(self) -> None:
+        """What was there at first, and was not opened in time, is as it was."""
+        self.server.dates |= dict.fromkeys((1, 2), self.now())
+        connect = self.server.connect
+
+        async def failing() -> IMailSession:
+            session = await connect()
+            session.failures |= {"survey": RuntimeError("cut"), "notify": RuntimeError("cut")}
+            return session
+
+        self.server.connect = failing
+        crew = self.start()
+        self.flushLoggedErrors(RuntimeError)
+        self.successResultOf(crew.stopService())
+        self.server.connect = connect
+        self.start()
+        self.assertEqual(self.announced(), [])
+
     def test_a_new_pattern(self) -> None:
         """What it brings is seen for the first time, whatever other patterns know."""
         crew = self.start()

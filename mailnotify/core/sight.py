@@ -23,6 +23,7 @@ while the machine sleeps: nobody looked then, and nobody is alarmed at waking.
 from __future__ import annotations
 
 from datetime import datetime
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -151,14 +152,25 @@ class Sight:
             self._worst = trouble
         self._dark_at = self._measure()
 
+    @property
+    def due_at(self) -> float:
+        """From when on `due` may have something to tell, if nothing more happens."""
+        if self._is_seen_again:
+            return -inf
+        return self._dark_at if _badness(self._worst.state) > _badness(self.state) else inf
+
     def due(self, now: Instant) -> AccountState | None:
         """What readers have to be told; call `told` when it is journalled."""
         if now.seconds >= self._dark_at:
             is_news = _badness(self._worst.state) > _badness(self.state)
             return self._event(self._worst, self._worst_since) if is_news else None
+        return self._event(Condition(state=CONNECTED), now.at) if self._is_seen_again else None
+
+    @property
+    def _is_seen_again(self) -> bool:
+        """Whether a proof ended what readers still believe."""
         is_proved = self._proof is not None and self._failed is None
-        is_news = is_proved and self.state != CONNECTED
-        return self._event(Condition(state=CONNECTED), now.at) if is_news else None
+        return is_proved and self.state != CONNECTED
 
     def told(self, event: AccountState) -> None:
         """Readers know this now."""

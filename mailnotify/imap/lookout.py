@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from math import inf
 from typing import Final
 
 from twisted.application.service import Service
@@ -25,7 +26,7 @@ from mailnotify.errors import JournalUnwritable
 from mailnotify.imap.witness import Witness
 
 LOOK_SECONDS: Final = 1.0
-"""How much later than its bound a silence may be told; 5,000 sights take some milliseconds."""
+"""How much later than its bound a silence may be told."""
 
 
 class Lookout(Service):
@@ -53,6 +54,7 @@ class Lookout(Service):
         self._clock = clock
         self._now = now
         self._sights: list[Sight] = []
+        self._due_at = inf  # nothing is due before: no need to look at 5,000 sights
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
@@ -74,6 +76,7 @@ class Lookout(Service):
         told = self._recall(account, mailbox)
         sight = Sight(account, mailbox, bounds=bounds, now=self._instant(), told=told)
         self._sights.append(sight)
+        self._due_at = min(self._due_at, sight.due_at)
         return _Reporting(sight, self, alert)
 
     def health(self) -> tuple[Health, ...]:
@@ -107,14 +110,20 @@ class Lookout(Service):
 
     def _look(self) -> None:
         now = self._instant()
+        if now.seconds < self._due_at:
+            return
         for sight in tuple(self._sights):
             self._tell(sight, now)
+        self._due_at = min((sight.due_at for sight in self._sights), default=inf)
 
     def _tell(self, sight: Sight, now: Instant) -> None:
         """Publish what is due; only what was journalled counts as told."""
         event = sight.due(now)
-        if event is None:
-            return
+        if event is not None:
+            self._publish(sight, event)
+        self._due_at = min(self._due_at, sight.due_at)
+
+    def _publish(self, sight: Sight, event: AccountState) -> None:
         try:
             self._accept([event])
         except JournalUnwritable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core.condition import BLIND, CONNECTED, DENIED, THROTTLED, Condition
@@ -129,6 +130,22 @@ class TellingTests(SightCase):
         sight.failed(at(5), NETWORK)
         self.assertEqual(self.look(sight, 300), BLIND)
         self.assertEqual(self.events[0].since, at(0).at)
+
+    @given(st.lists(st.tuples(st.sampled_from("plfrd"), st.integers(0, 400)), max_size=12))
+    def test_nothing_is_due_before_it_may_be(self, history: list[tuple[str, int]]) -> None:
+        """Who looks no sooner than `due_at` misses nothing, whatever happened."""
+        sight, seconds = self.sight(), 0
+        troubles = {"f": NETWORK, "r": REFUSED}
+        for what, later in history:
+            if seconds + later < sight.due_at:
+                self.assertIsNone(sight.due(at(seconds + later)))
+            seconds += later
+            if what == "p":
+                sight.proved(at(seconds))
+            elif what == "l":
+                self.look(sight, seconds)
+            elif what in troubles:
+                sight.failed(at(seconds), troubles[what])
 
 
 class WorseTests(SightCase):

@@ -41,7 +41,11 @@ class DemoTests(SynchronousTestCase):
     def test_other_words(self) -> None:
         """A word that it does not know is answered by one sentence."""
         done = subprocess.run(
-            [*_DEMO, "--bogus"], env=child_environment(), capture_output=True, text=True, timeout=300
+            [*_DEMO, "--bogus"],
+            env=child_environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         sentence = "demo: found --bogus, expected nothing or --keep\n"
         self.assertEqual((done.returncode, done.stdout, done.stderr), (64, "", sentence))

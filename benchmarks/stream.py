@@ -360,15 +360,8 @@ class _Replay:
 def appending(bench: Bench) -> None:
     """The journal alone, durable."""
     print("\nDurable append, messages in one transaction: ours and bare SQLite")
-    for size, count in ((1, 300), (100, 30)):
-        pairs = [
-            tuple(
-                journal.measure(side, size, count, bench.folder)
-                for side in (journal.ours, journal.bare)
-            )
-            for _ in range(bench.scale.runs)
-        ]
-        mine, theirs = (median(column) for column in zip(*pairs, strict=True))
+    for size, count in journal.SIZES:
+        mine, theirs = journal.compare(size, count * bench.scale.runs // 5, bench.folder)
         print(f"  {size:3} at a time: {mine:8.0f} us, {theirs:8.0f} us")
         bench.at_least(f"append {size} at a time: rate / bare SQLite", 0.8, theirs / mine)
 

@@ -25,10 +25,12 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from mailnotify.core.events import MailFiled, NewMail
 from mailnotify.core.message import REUSED
+
+_encode = json.Encoder().encode
 
 GMAIL: Final = "gmail:"
 GUID: Final = "guid:"
@@ -62,11 +64,11 @@ def twin_key(mail: NewMail) -> int | None:
         is_of_content = str(mail.object_id).startswith(EMAIL)
         said = (mail.object_id, mail.received if is_of_content else None)
     elif mail.message_id and mail.size and mail.received:
-        people = [[(each.address, each.name) for each in role] for role in (mail.sender, mail.to)]
-        said = (mail.message_id, mail.date, mail.size, mail.received, mail.subject, people)
+        said = (mail.message_id, mail.date, mail.size, mail.received)
+        said += (mail.subject, mail.sender, mail.to)
     else:
         return None
-    digest = blake2b(repr((mail.account, said)).encode("utf-8", "replace"), digest_size=8)
+    digest = blake2b(_encode((mail.account, said)), digest_size=8)
     return int.from_bytes(digest.digest(), "big", signed=True)
 
 

@@ -224,7 +224,8 @@ class SqliteJournal:
             settled, twin = self._places.settle(event, announce_copies=announce_copies)
             if settled is None:
                 return None
-            entry = structs.replace(entry, event=settled)
+            if settled is not event:
+                entry = structs.replace(entry, event=settled)
         if self._connection.execute(_INSERT, _row(entry, twin)).rowcount == 1:
             return entry
         mail = entry.event

@@ -102,7 +102,7 @@ class Fetching:
             CommandRefused: the server does not search.
         """
         month = _MONTHS[day.month - 1]
-        found = await self._search(b"SINCE %d-%b-%04d" % (day.day, month, day.year))
+        found = await self.search(b"SINCE %d-%b-%04d" % (day.day, month, day.year))
         if found is None:
             raise self._refused("UID SEARCH", "NO", "it does not search by date")
         return sorted(found)
@@ -136,7 +136,7 @@ class Fetching:
     async def _search_backlog(self, first_uid: int) -> _Backlog:
         view = self._view
         exists, removals = view.exists, view.removals
-        found = await self._search(b"UID %d:*" % first_uid)
+        found = await self.search(b"UID %d:*" % first_uid)
         if found is None:
             said = "it answers neither UID FETCH in full nor UID SEARCH"
             raise self._refused("UID SEARCH", "NO", said)
@@ -171,7 +171,7 @@ class Fetching:
 
     async def _fetch_singly(self, missing: set[int]) -> list[Fetched]:
         """One by one what a batch did not tell of; by UID alone what has no header at all."""
-        found = await self._search(b"UID " + uid_set(missing))
+        found = await self.search(b"UID " + uid_set(missing))
         present = missing if found is None else missing & found
         fetched = []
         for uid in sorted(present):
@@ -193,7 +193,7 @@ class Fetching:
     def _fetch_items(self, uids: bytes, items: bytes, answers: Answers) -> Deferred[Tagged]:
         return self._run(Command("UID FETCH", uids + b" " + items, collect=answers))
 
-    async def _search(self, criteria: bytes) -> set[int] | None:
+    async def search(self, criteria: bytes) -> set[int] | None:
         """Which of these there are; None if the server does not say so in words that we know."""
         found: set[int] = set()
         is_readable = True

@@ -87,7 +87,7 @@ class Resync:
             return
         elif isinstance(response, Vanished):
             self._note((), response.uids)
-        elif isinstance(response, FetchData) and response.uid and _is_read(response):
+        elif isinstance(response, FetchData) and response.uid and is_read(response):
             self._note((response.uid,), None)
 
     def _enabled(self, response: Response) -> None:
@@ -106,7 +106,7 @@ class Resync:
             self._told(uids, is_gone)
 
 
-def _is_read(data: FetchData) -> bool:
+def is_read(data: FetchData) -> bool:
     """Whether it tells of flags alone, \\Seen among them: no answer to a question of ours."""
     flags = data.flags or ()
     return not data.sections and "\\seen" in map(str.lower, flags)

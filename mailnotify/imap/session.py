@@ -40,6 +40,7 @@ from mailnotify.imap.examining import EXAMINE, examine
 from mailnotify.imap.fetching import BATCH, Fetching
 from mailnotify.imap.habits import Habits
 from mailnotify.imap.idling import Idling
+from mailnotify.imap.inquiring import Inquiry
 from mailnotify.imap.listing import list_mailboxes
 from mailnotify.imap.login import introduce, log_in
 from mailnotify.imap.reaching import reach
@@ -170,6 +171,7 @@ class Session:
         self._idling = Idling(client, clock, renewal_seconds, habits, self._hint_here)
         self._awaiting = Awaiting(clock, client, self._hint_here)
         self._resync = Resync()
+        self._inquiry = Inquiry()
         self._is_notified = False
         self._changed: Changed | None = None
         self._name_told: Callable[[ListItem], object] = lambda item: None
@@ -190,6 +192,7 @@ class Session:
 
     async def follow(self, told: Told) -> None:
         """See `IMailSession.follow`."""
+        self._inquiry.follow(told)
         if {"ENABLE", "QRESYNC"} <= self.capabilities:
             await self._run(self._resync.enable(told))
 
@@ -205,7 +208,20 @@ class Session:
         self._view = view
         self._uidvalidity = status.uidvalidity
         self._fetching = Fetching(self._run, view, self._client.peer, self._items)
+        modseq = since.modseq if since and "CONDSTORE" in self.capabilities else 0
+        self._inquiry.opened(modseq, has_known=bool(known))
+        await self.inquire(known, now=status.modseq)
         return status
+
+    @property
+    def has_changed(self) -> bool:
+        """See `IMailSession.has_changed`."""
+        return self._inquiry.is_due
+
+    async def inquire(self, known: Sequence[int], *, now: int = 0) -> None:
+        """See `IMailSession.inquire`."""
+        if not self._resync.is_enabled:
+            await self._inquiry.ask(self._run, self._fetching.search, known, now=now)
 
     @property
     def was_there(self) -> int:
@@ -220,9 +236,12 @@ class Session:
         self._hinted.pop(self._mailbox, None)  # the answer will have all that was hinted so far
         self._fetches += 1
         try:
-            return await self._fetching.fetch(first_uid)
+            fetched = await self._fetching.fetch(first_uid)
         finally:
             self._fetches -= 1
+        if fetched:
+            self._inquiry.has_known()
+        return fetched
 
     def _is_worth_compressing(self, first_uid: int) -> bool:
         can = self._may_compress and "COMPRESS=DEFLATE" in self.capabilities
@@ -362,6 +381,8 @@ class Session:
             self._end_notify()
         if self._view.heard(response, is_news=is_news(command)):
             self._exists()
+        elif not self._resync.is_enabled and self._inquiry.heard(response, command):
+            self._hint_here()
         elif isinstance(response, FetchData) and self._is_notified and not self._fetches:
             self._awaiting.heard(response, self._fetching.pushed)
 

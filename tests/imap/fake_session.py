@@ -45,6 +45,7 @@ class FakeSession:
     def __init__(self, uids: Sequence[int] = (), uidvalidity: int = 7) -> None:
         self.uids = list(uids)
         self.was_there = 0
+        self.has_changed = False
         self.uidvalidity = uidvalidity
         self.calls: list[str] = []
         self.failures: dict[str, Exception] = {}
@@ -84,6 +85,10 @@ class FakeSession:
         if self.lists_all and mailbox not in self.others:
             raise CommandRefused(peer="fake", command="EXAMINE", status="NO", said="none such")
         return structs.replace(self._status(mailbox), modseq=self.modseq)
+
+    async def inquire(self, known: Sequence[int]) -> None:
+        await self._answer(f"inquire {','.join(map(str, known))}")
+        self.has_changed = False
 
     async def survey(self, mailboxes: Sequence[str]) -> Mapping[str, MailboxStatus]:
         await self._answer("survey")

@@ -165,6 +165,22 @@ class NamelessTests(_Dovecot, _Moves):
         super().setUp()
 
 
+class CondstoreTests(_Dovecot, _Moves):
+    """A server that tells what was read since when (CONDSTORE), and not what is gone."""
+
+    def setUp(self) -> None:
+        self.rig = Dovecot.start(capability=_OFFERED.replace(" QRESYNC", ""))
+        super().setUp()
+
+
+class MuteTests(_Dovecot, _Moves):
+    """A server that has to be asked for both."""
+
+    def setUp(self) -> None:
+        self.rig = Dovecot.start(capability="IMAP4rev1 SASL-IR AUTH=PLAIN IDLE MOVE")
+        super().setUp()
+
+
 class NotifyTests(_Dovecot, MovesCase):
     """Dovecot with NOTIFY: what it pushes has its name too."""
 

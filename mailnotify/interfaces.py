@@ -157,12 +157,18 @@ class IMailSession(Interface):
         "if none. A UIDNEXT that is not above it was wrong."
     )
 
+    has_changed: bool = Attribute("Messages were read or removed, and it must be asked which.")
+
     def follow(told: Callable[[NumberSet, bool], None]) -> Awaitable[None]:
         """Have `told` called with UIDs that were read, or that are gone (True).
 
-        Call it before `examine`, once. Nothing comes where the server cannot tell
-        (QRESYNC, RFC 7162); what comes may be of messages that nobody knows.
+        Call it before `examine`, once. A server with QRESYNC (RFC 7162) tells by itself;
+        what comes may be of messages that nobody knows. Others are asked: by `examine`,
+        and by `inquire` when `has_changed`.
         """
+
+    def inquire(known: Sequence[int]) -> Awaitable[None]:
+        """Ask what became of these messages of the open mailbox; ends `has_changed`."""
 
     def examine(
         mailbox: str, since: Cursor | None = None, known: Sequence[int] = ()

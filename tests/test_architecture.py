@@ -72,6 +72,7 @@ FLOORS = {
     "mailnotify.imap.habits": 0,
     "mailnotify.imap.idling": 2,
     "mailnotify.imap.inherited": 2,
+    "mailnotify.imap.inquiring": 2,
     "mailnotify.imap.keepalive": 2,
     "mailnotify.imap.listing": 2,
     "mailnotify.imap.login": 2,

@@ -398,6 +398,8 @@ class Reading:
                 following.cancel()
                 raise
             fetched = await following
+        if self.session.has_changed:
+            await self.session.inquire(place.known())
         if place in self._unhinted:
             self._unhinted.remove(place)
             self._tell_missed(place, count)

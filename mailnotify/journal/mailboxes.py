@@ -37,6 +37,7 @@ class Mailboxes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._cursors: dict[tuple[str, str], Cursor] = {}  # as stored; asked at every letter
 
     def cursor(self, account: str, mailbox: str) -> Cursor | None:
         """How far this mailbox is journalled; None at first sight.
@@ -44,9 +45,19 @@ class Mailboxes:
         Raises:
             JournalUnreadable: the cursor is damaged.
         """
+        known = self._cursors.get((account, mailbox))
+        if known is not None:
+            return known
         with self._database.reading() as connection:
             row = connection.execute(f"{_CURSORS} AND mailbox = ?", (account, mailbox)).fetchone()
-        return None if row is None else self._read(account, *row)
+        if row is None:
+            return None
+        cursor = self._cursors[account, mailbox] = self._read(account, *row)
+        return cursor
+
+    def moved(self, move: CursorMove) -> None:
+        """This cursor is stored, and its transaction is over."""
+        self._cursors[move.account, move.mailbox] = move.cursor
 
     def cursors(self, account: str) -> Mapping[str, Cursor]:
         """Those of all mailboxes of an account, also of such that are gone.
@@ -98,6 +109,7 @@ class Mailboxes:
                 " WHERE account = ? AND mailbox = ? AND uid IS NOT NULL",
                 (new, account, old),
             )
+        self._cursors.clear()
 
     def resolved(self, account: str) -> Mapping[str, datetime]:
         """When each pattern of an account was last looked into."""

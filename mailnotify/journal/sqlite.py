@@ -212,6 +212,8 @@ class SqliteJournal:
                     self._connection.execute(_STATE, _state_row(event))
             if move is not None:
                 self._connection.execute(MOVE, (*cursor_row(move), _microseconds(at)))
+        if move is not None:
+            self._mailboxes.moved(move)
         if entries:
             self.head += len(entries)
             self._high_water.rise(self.epoch, self.head)

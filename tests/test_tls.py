@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from OpenSSL.crypto import X509
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.ssl import CertificateOptions, PrivateCertificate
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -25,7 +25,7 @@ from zope.interface import implementer
 from mailnotify.config.schema import CaFile, Pinned, Security, Server, SystemTrust, Trust
 from mailnotify.errors import CertificateRefused, ConfigInvalid
 from mailnotify.tls import Connector, flaw
-from tests.rigs.certificates import Certificates
+from tests.rigs.certificates import Certificates, shown
 from tests.smtp.memory import MemoryConnector
 
 SERVER = Server(host="localhost", port=993, security=Security.IMPLICIT_TLS, user="ada")
@@ -42,7 +42,7 @@ def issued(by: trustme.CA | None = None, **options: Any) -> Any:
     """What a server needs to present a certificate for localhost."""
     names = options.pop("names", ("localhost",))
     cert_file, key_file = certificates().issue("tls", *names, by=by, **options)
-    return PrivateCertificate.loadPEM(cert_file.read_bytes() + key_file.read_bytes()).options()
+    return shown(cert_file.read_bytes(), key_file.read_bytes())
 
 
 def self_made(*, since: datetime, until: datetime) -> Any:
@@ -60,7 +60,7 @@ def self_made(*, since: datetime, until: datetime) -> Any:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
     ).sign(key, hashes.SHA256())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return PrivateCertificate.loadPEM(built.public_bytes(Encoding.PEM) + pem).options()
+    return shown(built.public_bytes(Encoding.PEM), pem)
 
 
 class Speaker(Protocol):
@@ -163,7 +163,7 @@ class VerdictTests(SynchronousTestCase):
         """A fingerprint makes good whatever the certificate says, and nothing else does."""
         now = datetime.now(UTC)
         options = self_made(since=now - 9 * DAY, until=now - DAY)
-        fingerprint = options.certificate.digest("sha256").decode()
+        fingerprint = options.certificate.fingerprint(hashes.SHA256()).hex(":")
         self.assertTrue(self.meet(options, Pinned(fingerprint=fingerprint)).is_private)
         reason = self.refusal(issued(), Pinned(fingerprint=fingerprint))
         self.assertIn("not the pinned one", reason)

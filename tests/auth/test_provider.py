@@ -12,7 +12,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 from twisted.web.client import URI
@@ -31,7 +30,7 @@ from mailnotify.errors import (
     ProtocolViolated,
 )
 from mailnotify.tls import Connector
-from tests.rigs.certificates import Certificates
+from tests.rigs.certificates import Certificates, shown
 from tests.rigs.oauth import (
     Handler,
     OAuthServer,
@@ -191,11 +190,11 @@ class TlsTests(ProviderCase):
     def listen(self, *names: str) -> None:
         certificates = Certificates(self.folder())
         cert_file, key_file = certificates.issue("p", *names)
-        pair = PrivateCertificate.loadPEM(key_file.read_bytes() + cert_file.read_bytes())
+        options = shown(cert_file.read_bytes(), key_file.read_bytes())
         any_reactor: Any = reactor
         site = Site(self.server)
         site.log = lambda request: None  # type: ignore[method-assign]
-        port = any_reactor.listenSSL(0, site, pair.options(), interface="127.0.0.1")
+        port = any_reactor.listenSSL(0, site, options, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.url = f"https://localhost:{port.getHost().port}/token"
         self.trust = CaFile(ca_file=str(certificates.ca_file))

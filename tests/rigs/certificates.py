@@ -6,6 +6,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
+from twisted.internet.ssl import CertificateOptions
+
+
+def shown(cert_pem: bytes, key_pem: bytes) -> CertificateOptions:
+    """What a server in Twisted shows; `PrivateCertificate` does it in a way that is deprecated."""
+    return CertificateOptions(
+        privateKey=load_pem_private_key(key_pem, None),
+        certificate=load_pem_x509_certificate(cert_pem),
+    )
 
 
 class Certificates:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tests.rigs import PATIENCE_SECONDS, child_environment
-from tests.rigs.certificates import Certificates
+from tests.rigs.certificates import Certificates, shown
 
 
 class Hostile:
@@ -70,7 +70,6 @@ def serve(cert_file: str, key_file: str, name: str) -> None:
     """The body of the process."""
     from twisted.internet import reactor, stdio
     from twisted.internet.protocol import Factory, connectionDone
-    from twisted.internet.ssl import PrivateCertificate
     from twisted.protocols.basic import LineReceiver
     from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
@@ -104,8 +103,7 @@ def serve(cert_file: str, key_file: str, name: str) -> None:
         def connectionLost(self, reason: object = connectionDone) -> None:
             reactor.stop()
 
-    pem = Path(key_file).read_bytes() + Path(cert_file).read_bytes()
-    options = PrivateCertificate.loadPEM(pem).options()
+    options = shown(Path(cert_file).read_bytes(), Path(key_file).read_bytes())
     over_tls = TLSMemoryBIOFactory(options, False, Factory.forProtocol(accept))
     over_tls.protocol = TLSMemoryBIOProtocol
     port = reactor.listenTCP(0, over_tls, interface="127.0.0.1")

@@ -20,7 +20,6 @@ from twisted.internet.interfaces import (
     ISSLTransport,
     IStreamClientEndpoint,
 )
-from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import Clock
 from twisted.mail.smtp import ESMTPSender, ESMTPSenderFactory
 from twisted.trial.unittest import SynchronousTestCase
@@ -48,7 +47,7 @@ from mailnotify.smtp.dialogue import Deadline
 from mailnotify.smtp.habits import Habits
 from mailnotify.smtp.sender import FAREWELL_SECONDS, LetterSenderFactory, Receipt
 from mailnotify.smtp.submit import submit
-from tests.rigs.certificates import Certificates
+from tests.rigs.certificates import Certificates, shown
 from tests.smtp.memory import DeadEndpoint, Link, MemoryConnector
 from tests.smtp.scripted import CUT, STALL, TLS, Behaviour, ScriptedServer
 
@@ -75,8 +74,7 @@ def presenting(stem: str, *names: str, expired: bool = False, by_stranger: bool 
     """What a server needs to present such a certificate."""
     by = trustme.CA() if by_stranger else None
     cert_file, key_file = certificates().issue(stem, *names, expired=expired, by=by)
-    pem = cert_file.read_bytes() + key_file.read_bytes()
-    return PrivateCertificate.loadPEM(pem).options()
+    return shown(cert_file.read_bytes(), key_file.read_bytes())
 
 
 def make_factory() -> LetterSenderFactory:

@@ -22,7 +22,7 @@ import trustme
 from msgspec import Struct
 from twisted.internet.defer import succeed
 from twisted.internet.protocol import Protocol
-from twisted.internet.ssl import CertificateOptions, PrivateCertificate
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
@@ -40,7 +40,7 @@ from mailnotify.interfaces import IMailSession
 from tests.fakes import NOON, MemoryJournal
 from tests.imap.hostile.network import MemoryConnector, Network, server_side_tls
 from tests.imap.hostile.server import PASSWORD, SECRETS, USER, Box, Conversation, Fault
-from tests.rigs.certificates import Certificates
+from tests.rigs.certificates import Certificates, shown
 
 MOST_TURNS = 150_000
 """Of the reactor, in one play; who needs more has been caught in a loop."""
@@ -118,8 +118,7 @@ def certificates() -> tuple[Path, dict[str, CertificateOptions]]:
     }
     options = {}
     for name, (cert_file, key_file) in files.items():
-        pem = key_file.read_bytes() + cert_file.read_bytes()
-        options[name] = PrivateCertificate.loadPEM(pem).options()
+        options[name] = shown(cert_file.read_bytes(), key_file.read_bytes())
     return own.ca_file, options
 
 

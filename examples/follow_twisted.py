@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from mailnotify.client import Following, NotifyClient
 from mailnotify.core.backoff import Backoff
-from mailnotify.core.events import Entry, NewMail
+from mailnotify.core.events import Entry, NewMail, Position
 from mailnotify.interfaces import ISink
 from mailnotify.position import PositionFile
 
@@ -20,7 +20,7 @@ class Printer:
     def __init__(self, count: int) -> None:
         self.left = count
 
-    async def deliver(self, entry: Entry) -> None:
+    async def deliver(self, entry: Entry, position: Position) -> None:
         if isinstance(entry.event, NewMail):
             print(entry.event.subject, flush=True)
             self.left -= 1

@@ -23,7 +23,11 @@ from msgspec import Struct
 from twisted.application.internet import ClientService
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger, LogLevel
@@ -82,6 +86,7 @@ class Following(Struct, frozen=True, kw_only=True):
         since: where to start without a kept position.
         accounts: only these; all if empty.
         store_first: keep the position before an entry is shown, not after.
+        has_certificate: the connection shows a certificate, which the server may know.
         silence_seconds: after so long without a byte the server is asked for a sign of life.
     """
 
@@ -89,6 +94,7 @@ class Following(Struct, frozen=True, kw_only=True):
     since: Since = Edge.NOW
     accounts: tuple[str, ...] = ()
     store_first: bool = False
+    has_certificate: bool = False
     silence_seconds: float = SILENCE_SECONDS
 
 
@@ -99,6 +105,7 @@ class NotifyClient(Service):
         positions: where the position is kept; None forgets it with the process.
         notice: told in one line what a person should know of the connection; the log if None.
         token: what to show to the server, asked for each connection; empty if nothing.
+        starttls: how to go on in TLS over an endpoint in clear; None to stay as it is.
     """
 
     _log = Logger()
@@ -114,6 +121,7 @@ class NotifyClient(Service):
         clock: IReactorTime,
         notice: Callable[[Notice, str], object] | None = None,
         token: Callable[[], str] | None = None,
+        starttls: IOpenSSLClientConnectionCreator | None = None,
     ) -> None:
         self._following = following
         self._sinks = sinks
@@ -121,6 +129,7 @@ class NotifyClient(Service):
         self._backoff = backoff
         self._clock = clock
         self._token = token
+        self._starttls = starttls
         self._notice = notice or self._log_notice
         self._position: Position | None = None
         self._stream: FrameStream | None = None
@@ -236,12 +245,11 @@ class NotifyClient(Service):
     # --- one session ------------------------------------------------------------------
 
     async def _follow(self, stream: FrameStream) -> None:
+        if self._starttls is not None:
+            await stream.start_tls(self._starttls)
         stream.send(Hello(client=f"mailnotify/{__version__}"))
         welcome = await stream.answer(Welcome, "HELLO")
-        token = self._token() if self._token is not None else ""
-        if token:
-            stream.send(Auth(mechanism=Mechanism.TOKEN, credential=token))
-            await stream.answer(Admitted, "AUTH")
+        await self._prove(stream)
         since = self._position or self._following.since
         stream.send(Subscribe(since=since, accounts=self._following.accounts))
         subscribed = await stream.answer(Subscribed, "SUBSCRIBE")
@@ -255,6 +263,17 @@ class NotifyClient(Service):
         while not isinstance(frame := await stream.next_frame(), Bye):
             await self._take(frame)
         raise NotConnected(peer=self._following.peer_name, reason=f"BYE {frame.reason}")
+
+    async def _prove(self, stream: FrameStream) -> None:
+        """Say who we are, if we have anything to show."""
+        token = self._token() if self._token is not None else ""
+        if token:
+            stream.send(Auth(mechanism=Mechanism.TOKEN, credential=token))
+        elif self._following.has_certificate:
+            stream.send(Auth(mechanism=Mechanism.EXTERNAL))
+        else:
+            return
+        await stream.answer(Admitted, "AUTH")
 
     async def _take(self, frame: ServerFrame) -> None:
         match frame:
@@ -288,7 +307,7 @@ class NotifyClient(Service):
         if self._following.store_first:
             await self._move(announce.position)
         for sink in self._sinks:
-            await sink.deliver(announce.entry)
+            await sink.deliver(announce.entry, announce.position)
         if not self._following.store_first:
             await self._move(announce.position)
 

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from zope.interface import Attribute, Interface
 
 from mailnotify.config.schema import Server, Trust
-from mailnotify.core.events import AccountState, Entry, Event, NewMail
+from mailnotify.core.events import AccountState, Entry, Event, NewMail, Position
 from mailnotify.core.message import Fetched
 from mailnotify.core.patterns import Listing, Wanted
 from mailnotify.core.reader import ReaderMark
@@ -275,8 +275,11 @@ class IMailSession(Interface):
 class ISink(Interface):
     """Where a client shows what it received."""
 
-    def deliver(entry: Entry) -> Awaitable[None]:
+    def deliver(entry: Entry, position: Position) -> Awaitable[None]:
         """Show one entry.
+
+        Args:
+            position: where it stands: a reader who resumes there is told what follows.
 
         Returns when the entry was shown, or has been given up with a log line: a
         sink never fails and never takes longer than its own deadline.

@@ -13,11 +13,26 @@ from collections.abc import Callable, Iterable
 from typing import Final, NoReturn, TypeVar, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IOpenSSLClientConnectionCreator,
+    IPushProducer,
+    IReactorTime,
+    ITCPTransport,
+    ITLSTransport,
+)
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from mailnotify.core.frames import ClientFrame, Ping, Quit, Refused, ServerFrame
+from mailnotify.core.frames import (
+    ClientFrame,
+    Ping,
+    Quit,
+    Refused,
+    Secured,
+    ServerFrame,
+    StartTls,
+)
 from mailnotify.core.wire import ClientPeer
 from mailnotify.errors import (
     CommandRefused,
@@ -124,6 +139,19 @@ class FrameStream(Protocol):
         raise ProtocolViolated(
             peer=self._peer_name, found=type(frame).__name__, expected=f"the answer to {step}"
         )
+
+    async def start_tls(self, options: IOpenSSLClientConnectionCreator) -> None:
+        """Go on in TLS; say HELLO next. Nothing of what came before counts.
+
+        Raises:
+            CommandRefused: the server has no TLS here.
+            DeadlinePassed, NotConnected, ProtocolViolated: as for `answer`.
+        """
+        self.send(StartTls())
+        await self.answer(Secured, "STARTTLS")
+        self._peer = ClientPeer(self._peer_name)
+        self._has_heard = False
+        cast(ITLSTransport, self.transport).startTLS(options)
 
     def quit(self) -> None:
         """Say QUIT and close; what is left after QUIT_SECONDS is cut."""

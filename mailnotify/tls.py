@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 from weakref import ref
 
+from msgspec import Struct
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 from service_identity import VerificationError
@@ -56,21 +57,31 @@ class _Judge(Protocol):
         """
 
 
+class Identity(Struct, frozen=True, kw_only=True):
+    """A client's own certificate, with its chain, and the key for it: files in PEM."""
+
+    cert_file: str
+    key_file: str
+
+
 @implementer(IConnector)
 class Connector:
     """Endpoints and TLS options for mail servers, with one context for each trust.
 
     Args:
         key_log: writes the keys of connections down; see `mailnotify.taps.key_log`.
+        identity: what to show to a server that asks who we are.
     """
 
     def __init__(
         self,
         reactor: IReactorTCP,
         key_log: Callable[[SSL.Connection, bytes], None] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self._reactor = reactor
         self._key_log = key_log
+        self._identity = identity
         self._contexts: dict[Trust, SSL.Context] = {}
 
     def endpoint(self, server: Server, trust: Trust) -> IStreamClientEndpoint:
@@ -84,10 +95,12 @@ class Connector:
         """What STARTTLS to this server needs.
 
         Raises:
-            ConfigInvalid: the CA file cannot be read.
+            ConfigInvalid: the CA file or our own certificate cannot be read.
         """
         if trust not in self._contexts:
             self._contexts[trust] = _make_context(trust)
+            if self._identity is not None:
+                _show(self._contexts[trust], self._identity)
             if self._key_log is not None:
                 self._contexts[trust].set_keylog_callback(self._key_log)
         judge = _PinnedLeaf(server, trust) if isinstance(trust, Pinned) else _NamedHost(server)
@@ -242,6 +255,22 @@ def _make_context(trust: Trust) -> SSL.Context:
     elif not isinstance(trust, Pinned):
         context.set_default_verify_paths()
     return context
+
+
+def _show(context: SSL.Context, identity: Identity) -> None:
+    """Raises ConfigInvalid: it cannot be read, or the key is for another certificate."""
+    context.set_passwd_cb(lambda *_: b"")  # nobody is there to be asked
+    try:
+        context.use_certificate_chain_file(identity.cert_file)
+        context.use_privatekey_file(identity.key_file)
+        context.check_privatekey()
+    except SSL.Error as error:
+        problem = Problem(
+            path="certificate",
+            found=f"{identity.cert_file} with the key {identity.key_file}",
+            expected="readable files in PEM that belong together, the key without a passphrase",
+        )
+        raise ConfigInvalid(source="TLS", problems=(problem,)) from error
 
 
 def _is_address(host: str) -> bool:

@@ -31,6 +31,7 @@ class Connection(StringTransport):
 
     Attributes:
         was_aborted: the client cut it.
+        tls: what the client went on in TLS with, if it did.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -39,6 +40,7 @@ class Connection(StringTransport):
         self.protocol: Any = None
         self.is_open = True
         self.was_aborted = False
+        self.tls: object = None
 
     def say(self, *frames: ServerFrame) -> None:
         """Send these lines in one segment."""
@@ -73,6 +75,9 @@ class Connection(StringTransport):
         if self.is_open:
             self.is_open = False
             self.protocol.connectionLost(Failure(reason or ConnectionDone()))
+
+    def startTLS(self, options: object) -> None:
+        self.tls = options
 
     def loseConnection(self) -> None:
         super().loseConnection()

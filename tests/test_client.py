@@ -5,9 +5,9 @@ from __future__ import annotations
 from binascii import a2b_base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,11 +17,14 @@ from mailnotify.client import GRACE_SECONDS, Following, Notice, NotifyClient
 from mailnotify.core.backoff import Backoff
 from mailnotify.core.events import Entry, Position
 from mailnotify.core.frames import (
+    Admitted,
+    Auth,
     Bye,
     Edge,
     Gap,
     Hello,
     Live,
+    Mechanism,
     Part,
     Ping,
     Plain,
@@ -29,7 +32,9 @@ from mailnotify.core.frames import (
     Queued,
     Quit,
     Refused,
+    Secured,
     Send,
+    StartTls,
     Subscribe,
     Subscribed,
     Welcome,
@@ -58,7 +63,7 @@ class BrokenPositions(PositionFile):
 class CrashingSink(FakeSink):
     """A sink with a mistake in it."""
 
-    async def deliver(self, entry: Entry) -> None:
+    async def deliver(self, entry: Entry, position: Position) -> None:
         raise RuntimeError("a mistake of ours")
 
 
@@ -129,6 +134,48 @@ class SessionTests(ClientCase):
     def test_fakes(self) -> None:
         """The fake endpoint is one."""
         verifyObject(IStreamClientEndpoint, self.endpoint)
+
+    def secured(self, **following: Any) -> Connection:
+        """A connection that goes on in TLS, with `self.client` to speak there."""
+        self.client = self.new_client(**following)
+        self.client._starttls = self.tls = cast(IOpenSSLClientConnectionCreator, object())
+        return self.start(self.client)
+
+    def test_starttls(self) -> None:
+        """Nothing is said before TLS stands, and nothing of before counts."""
+        connection = self.secured()
+        connection.say(Plain(subject="x"))
+        self.assertEqual((connection.heard(), connection.tls), ([StartTls()], None))
+        connection.say(Secured())
+        self.assertIs(connection.tls, self.tls)
+        (hello,) = connection.heard()
+        self.assertIsInstance(hello, Hello)
+        connection.go_live(at(3))
+        self.turn()
+        self.assertEqual(self.saved(), at(3))
+
+    def test_starttls_refused(self) -> None:
+        """A server without TLS hears nothing more."""
+        connection = self.secured(has_certificate=True)
+        connection.heard()
+        connection.say(Refused(code="STATE", reason="STARTTLS is not offered here"))
+        self.assertEqual((connection.heard(), connection.was_aborted), ([], True))
+        self.assertIn("STARTTLS is not offered here", self.said(Notice.BLIND)[0])
+
+    def test_starttls_injection(self) -> None:
+        """Words in clear behind the answer are refused, with the connection."""
+        connection = self.secured()
+        connection.say(Secured(), Live(position=at(9)))
+        self.assertEqual((connection.tls, connection.was_aborted), (None, True))
+
+    def test_certificate(self) -> None:
+        """It is referred to when the server has said hello; nothing is asked for before OK."""
+        connection = self.start(self.new_client(has_certificate=True))
+        connection.heard()
+        connection.say(Welcome(server="s", epoch="", head=0, oldest=1, ping_seconds=60.0))
+        self.assertEqual(connection.heard(), [Auth(mechanism=Mechanism.EXTERNAL)])
+        connection.say(Admitted(name="laptop", epoch=EPOCH, head=0, oldest=1))
+        self.assertEqual(connection.heard(), [Subscribe(since=Edge.NOW)])
 
     def test_an_account_that_is_not_there(self) -> None:
         """Whoever waits for it in vain is told, with nothing in the name that acts."""

@@ -52,13 +52,12 @@ from mailnotify.metering import Meter, MeteredConnector
 from mailnotify.smtp.habits import Habits
 from mailnotify.smtp.submit import Submitter
 from mailnotify.stream import FrameStream
-from mailnotify.taps.command_line import CommandLine
 from mailnotify.taps.configured import CONFIG
 from mailnotify.taps.errand import Errand, prepare
 from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.outcome import INTERRUPTED, complaint, exit_code
-from mailnotify.taps.reaching import DEFAULT_PORT, FLAGS, PARAMETERS, Way, read_way
+from mailnotify.taps.reaching import ReachingOptions, Way, read_ways
 from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.tls import Connector
@@ -72,24 +71,24 @@ NAME_BYTES: Final = 200
 _BODY: Final = "Sent by `mailnotify measure`. It has done its work and can be deleted.\n"
 
 
-class Options(CommandLine):
+class Options(ReachingOptions):
     """The command line of `mailnotify measure`."""
 
     synopsis = "[--config FILE] [--account NAME] [--server HOST:PORT] [--to ADDRESS] [--json]"
     longdesc = "The message stays in the mailbox where it arrives."
-    optFlags = [["json", None, "One JSON object."], *FLAGS]
+    optFlags = [["json", None, "One JSON object."]]
     optParameters = [
         CONFIG,
         ["account", "a", None, "Which account sends, if several can."],
-        ["server", "s", f"127.0.0.1:{DEFAULT_PORT}", "The mailnotify service that tells of it."],
         ["to", None, None, "An address whose mail it watches. Default: the sender's."],
         ["timeout", None, "60", "Give up after so many seconds in all."],
-        *PARAMETERS,
     ]
 
     def postOptions(self) -> None:
         """Read the values."""
-        self["way"] = read_way(self)
+        self["way"], *others = read_ways(self)
+        if others or self["way"].is_starttls or self["way"].identity:
+            raise usage.UsageError("expected one --server, without --starttls and --cert")
         try:
             seconds = float(self["timeout"])
         except ValueError:

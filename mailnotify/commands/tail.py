@@ -1,6 +1,7 @@
 """``mailnotify tail``: follows the stream in a terminal and remembers nothing.
 
-For a person one line per message, for a program ``--json``. It ends by Ctrl-C, after
+For a person one line per message, for a program ``--json``, whose ``position`` is what
+``--since`` takes to go on from there. It ends by Ctrl-C, after
 ``--count`` entries, or when nobody reads its output any more (``| head``). What is to be
 said beside the stream (a gap, a lost connection) goes to stderr.
 """
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater, react
 from twisted.logger import (
@@ -27,14 +29,15 @@ from twisted.python import usage
 from zope.interface import implementer
 
 from mailnotify.client import Following, Notice, NotifyClient
-from mailnotify.core.events import Entry
+from mailnotify.core.events import Entry, Position
 from mailnotify.core.frames import Edge, parse_since
+from mailnotify.core.pick import Pick
 from mailnotify.interfaces import ISink
+from mailnotify.sinks.once import Once
 from mailnotify.sinks.outlet import Outlet
 from mailnotify.sinks.terminal import TerminalSink, json_line, text_line, with_colours
 from mailnotify.taps.client import new_backoff
-from mailnotify.taps.command_line import CommandLine
-from mailnotify.taps.reaching import DEFAULT_PORT, FLAGS, PARAMETERS, read_way
+from mailnotify.taps.reaching import ReachingOptions, Way, read_ways
 from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.timebase import keep_time_monotonic
 
@@ -42,43 +45,77 @@ LOOK_SECONDS: Final = 0.25
 """How often to look whether somebody still reads, while there is nothing to write."""
 
 
-class Options(CommandLine):
+class Options(ReachingOptions):
     """The command line of `mailnotify tail`."""
 
-    synopsis = "[--server HOST:PORT] [--since WHEN] [--account NAME]... [--count N] [--json]"
-    optFlags = [["json", None, "One JSON object per line."], *FLAGS]
+    synopsis = (
+        "[--server HOST:PORT]... [--since WHEN] [--account NAME]... [--from TEXT]..."
+        " [--match TEXT]... [--count N] [--json]"
+    )
+    optFlags = [["json", None, "One JSON object per line."]]
     optParameters = [
-        ["server", "s", f"127.0.0.1:{DEFAULT_PORT}", "The mailnotify service to follow."],
         ["since", None, "now", "EPOCH:SEQ, a time such as 2026-01-31T08:00:00Z, oldest or now."],
         ["count", "n", None, "End after so many entries."],
-        *PARAMETERS,
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self["accounts"] = []
+        for name in ("accounts", "senders", "words"):
+            self[name] = []
 
     def opt_account(self, name: str) -> None:
         """Only this account; may be given several times."""
         self["accounts"].append(name)
 
+    def opt_from(self, text: str) -> None:
+        """Only mail with this in the sender's name or address; may be given several times."""
+        self["senders"].append(text)
+
+    def opt_match(self, text: str) -> None:
+        """Only mail with this in the subject or preview; may be given several times."""
+        self["words"].append(text)
+
     opt_a = opt_account
+    opt_f = opt_from
+    opt_m = opt_match
 
     def postOptions(self) -> None:
         """Read the values."""
-        self["way"] = read_way(self)
+        self["ways"] = read_ways(self)
         try:
-            self["from"] = parse_since(str(self["since"]))
+            self["start"] = parse_since(str(self["since"]))
         except (ValueError, OverflowError) as wrong:
             raise usage.UsageError(
                 f"--since: found {self['since']!r}, expected EPOCH:SEQ,"
                 f" a time with its zone such as 2026-01-31T08:00:00Z, {' or '.join(Edge)}"
             ) from wrong
+        if isinstance(self["start"], Position) and len(self["ways"]) > 1:
+            raise usage.UsageError(
+                "--since: a position is one server's; give a time, or one server"
+            )
         count = self["count"]
         if count is not None:
             if not (count.isascii() and count.isdigit() and int(count[:19]) > 0):
                 raise usage.UsageError(f"--count: found {count!r}, expected a number from 1 on")
             self["count"] = int(count[:19])
+
+
+@implementer(ISink)
+class PickingSink:
+    """Hands on what was picked."""
+
+    def __init__(self, sink: ISink, pick: Pick) -> None:
+        self._sink = sink
+        self._pick = pick
+
+    async def deliver(self, entry: Entry, position: Position) -> None:
+        """See `ISink.deliver`."""
+        if self._pick.wants(entry.event):
+            await self._sink.deliver(entry, position)
+
+    async def close(self) -> None:
+        """See `ISink.close`."""
+        await self._sink.close()
 
 
 @implementer(ISink)
@@ -90,11 +127,11 @@ class CountingSink:
         self._left = count
         self._when_enough = when_enough
 
-    async def deliver(self, entry: Entry) -> None:
+    async def deliver(self, entry: Entry, position: Position) -> None:
         """See `ISink.deliver`."""
         if self._left:
             self._left -= 1
-            await self._sink.deliver(entry)
+            await self._sink.deliver(entry, position)
             if not self._left:
                 self._when_enough()
 
@@ -111,7 +148,7 @@ class Tail:
         say: where the rest goes, a line at a time.
 
     Attributes:
-        was_seen: the stream has been live.
+        was_seen: a stream has been live.
     """
 
     def __init__(
@@ -122,6 +159,7 @@ class Tail:
         self._say = say
         self._reactor = reactor
         self.was_seen = False
+        self._failed: set[str] = set()
         self._end: Deferred[int] = Deferred()
         self._ended: Deferred[None] = Deferred()
 
@@ -131,17 +169,17 @@ class Tail:
         Args:
             is_terminal: use colours.
         """
-        client = self._client(is_terminal=is_terminal)
+        clients = self._clients(self._sink(is_terminal=is_terminal))
         looking = LoopingCall(self._look)
         looking.clock = self._reactor
         looking.start(LOOK_SECONDS)
-        client.startService()
+        clients.startService()
         try:
             code = await self._end
             # Whoever ended us may be in the midst of the client that is to be stopped.
             await deferLater(self._reactor, 0)
             looking.stop()
-            await client.stopService()
+            await clients.stopService()
         finally:
             self._ended.callback(None)
         return code
@@ -151,8 +189,8 @@ class Tail:
         self._finish(128 + signal.SIGINT)
         return self._ended
 
-    def _client(self, *, is_terminal: bool) -> NotifyClient:
-        options, way = self._options, self._options["way"]
+    def _sink(self, *, is_terminal: bool) -> ISink:
+        options = self._options
         colours = partial(text_line, style=with_colours) if is_terminal else text_line
         sink: ISink = TerminalSink(
             outlet=self._outlet,
@@ -161,35 +199,53 @@ class Tail:
         )
         if options["count"] is not None:
             sink = CountingSink(sink, options["count"], partial(self._finish, os.EX_OK))
-        return NotifyClient(
-            Following(
-                peer_name=str(way.address),
-                since=options["from"],
-                accounts=tuple(options["accounts"]),
-            ),
-            endpoint=way.endpoint(self._reactor),
-            token=way.token,
-            sinks=[sink],
-            positions=None,
-            backoff=new_backoff(),
-            clock=self._reactor,
-            notice=self._noticed,
-        )
+        pick = Pick(senders=tuple(options["senders"]), words=tuple(options["words"]))
+        return Once(PickingSink(sink, pick), len(options["ways"]))
+
+    def _clients(self, sink: ISink) -> MultiService:
+        """One for each server."""
+        clients = MultiService()
+        for way in self._options["ways"]:
+            client = NotifyClient(
+                Following(
+                    peer_name=str(way.address),
+                    since=self._options["start"],
+                    accounts=tuple(self._options["accounts"]),
+                    has_certificate=way.identity is not None,
+                ),
+                endpoint=way.endpoint(self._reactor),
+                starttls=way.starttls(self._reactor),
+                token=way.token,
+                sinks=[sink],
+                positions=None,
+                backoff=new_backoff(),
+                clock=self._reactor,
+                notice=partial(self._noticed, way),
+            )
+            client.setServiceParent(clients)
+        return clients
 
     def _look(self) -> None:
         """A reader that has gone is else noticed with the next entry only."""
         if self._outlet.is_closed():
             self._finish(os.EX_OK)
 
-    def _noticed(self, notice: Notice, line: str) -> None:
-        """Say it; a server whose stream was never live ends the command."""
-        if notice is Notice.SEEING and not self.was_seen:
+    def _noticed(self, way: Way, notice: Notice, line: str) -> None:
+        """Say it; if no stream was ever live, the last server to fail ends the command."""
+        name = str(way.address)
+        if notice is Notice.SEEING and name not in self._failed:
             self.was_seen = True
             return
         self._say(line)
-        if notice is Notice.BLIND and not self.was_seen:
-            self._say("Is the service running there? --server names another one.")
-            self._finish(os.EX_UNAVAILABLE)
+        if notice is Notice.SEEING:
+            self.was_seen = True
+        if notice is not Notice.BLIND:
+            return
+        self._failed.add(name)
+        if not self.was_seen:
+            self._say(_hint(way, line))
+            if len(self._failed) == len(self._options["ways"]):
+                self._finish(os.EX_UNAVAILABLE)
 
     def _finish(self, code: int) -> None:
         if not self._end.called:
@@ -220,6 +276,15 @@ def run(options: Options) -> int:
         react(follow)
     except SystemExit as end:
         return int(end.code or 0)
+
+
+def _hint(way: Way, line: str) -> str:
+    """What to try where a stream never began."""
+    if "TLS handshake" in line and not way.is_starttls:
+        return "Does that port speak TLS? The plain one (5050) wants --starttls."
+    if "closed the connection" in line and way.trust is None:
+        return "Does that port speak TLS? Then it wants --tls."
+    return "Is the service running there? --server names another one."
 
 
 def _complain(line: str) -> None:

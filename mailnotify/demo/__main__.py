@@ -26,7 +26,7 @@ from zope.interface import implementer, provider
 
 from mailnotify.auth.sasl import Password
 from mailnotify.client import Following, NotifyClient
-from mailnotify.core.events import Entry, NewMail
+from mailnotify.core.events import Entry, NewMail, Position
 from mailnotify.core.frames import Edge
 from mailnotify.demo.letters import letters
 from mailnotify.demo.servers import MailServer
@@ -69,7 +69,7 @@ class Arrivals:
         """Fires with the entry and the moment in which it was pushed."""
         return self._waiting.setdefault(uid, Deferred())
 
-    async def deliver(self, entry: Entry) -> None:
+    async def deliver(self, entry: Entry, position: Position) -> None:
         """See `ISink.deliver`."""
         if isinstance(entry.event, NewMail):
             self.of_uid(entry.event.uid).callback((entry, datetime.now(UTC)))

@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailnotify.core.events import Entry, MailFiled, MailGone, MailSeen
+from mailnotify.core.events import Entry, MailFiled, MailGone, MailSeen, Position
 from mailnotify.core.text import clean
 from mailnotify.errors import DesktopUnavailable
 from mailnotify.interfaces import ISink
@@ -97,7 +97,7 @@ class DesktopSink:
         self._is_stalled = False
         self._is_closed = False
 
-    async def deliver(self, entry: Entry) -> None:
+    async def deliver(self, entry: Entry, position: Position) -> None:
         """See `ISink.deliver`."""
         if self._is_closed or isinstance(entry.event, MailFiled | MailSeen | MailGone):
             return  # what was read, filed or removed interrupts nobody

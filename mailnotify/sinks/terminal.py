@@ -2,8 +2,8 @@
 
 For a person: time, place, sender and subject, in colours only on a terminal. Everything
 in it was cleaned again, whatever the server did: no byte of a mail acts on a terminal.
-For a program: one JSON object per line, the entry as the journal has it, in ASCII: what
-is dangerous to print stands there as ``\\uXXXX``.
+For a program: one JSON object per line, the position from which to resume and the entry
+as the journal has it, in ASCII: what is dangerous to print stands there as ``\\uXXXX``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from mailnotify.core.events import (
     MailGone,
     MailSeen,
     NewMail,
+    Position,
     SentFailed,
 )
 from mailnotify.core.text import clean
@@ -63,7 +64,13 @@ def without_colours(escape: str, text: str) -> str:
     return text
 
 
-def text_line(entry: Entry, *, zone: tzinfo | None = None, style: Style = without_colours) -> str:
+def text_line(
+    entry: Entry,
+    _: Position | None = None,
+    *,
+    zone: tzinfo | None = None,
+    style: Style = without_colours,
+) -> str:
     """Say an entry in one line, without its line end.
 
     Args:
@@ -75,9 +82,9 @@ def text_line(entry: Entry, *, zone: tzinfo | None = None, style: Style = withou
     return f"{style(_DIM, f'{at:%Y-%m-%d %H:%M:%S}')}  {place}  {what}"
 
 
-def json_line(entry: Entry) -> str:
-    """Say an entry as one JSON object, without its line end."""
-    text = msgspec.json.encode(entry).decode()
+def json_line(entry: Entry, position: Position) -> str:
+    """Say an entry as one JSON object, its position first, without its line end."""
+    text = f'{{"position":"{position}",{msgspec.json.encode(entry).decode()[1:]}'
     return _NOT_ASCII.sub(_as_escape, text)
 
 
@@ -94,7 +101,7 @@ class TerminalSink:
         self,
         *,
         outlet: Outlet,
-        line: Callable[[Entry], str],
+        line: Callable[[Entry, Position], str],
         when_closed: Callable[[], object],
     ) -> None:
         self._outlet = outlet
@@ -102,12 +109,12 @@ class TerminalSink:
         self._when_closed = when_closed
         self._is_closed = False
 
-    async def deliver(self, entry: Entry) -> None:
+    async def deliver(self, entry: Entry, position: Position) -> None:
         """See `ISink.deliver`; waits while a reader holds us up, since it asked for all."""
         if self._is_closed:
             return
         try:
-            await self._outlet.write(f"{self._line(entry)}\n".encode())
+            await self._outlet.write(f"{self._line(entry, position)}\n".encode())
         except OutletClosed:
             self._is_closed = True
             self._when_closed()
@@ -123,7 +130,7 @@ class LogSink:
 
     _log = Logger()
 
-    async def deliver(self, entry: Entry) -> None:
+    async def deliver(self, entry: Entry, position: Position) -> None:
         """See `ISink.deliver`."""
         self._log.info("{line}", line=text_line(entry))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from twisted.application.service import MultiService
 from twisted.logger import Logger
 
 from mailnotify.client import Following, NotifyClient
@@ -24,16 +25,9 @@ from mailnotify.position import PositionFile
 from mailnotify.sinks.desktop import DesktopSink
 from mailnotify.sinks.notifier import desktop_notifier
 from mailnotify.sinks.notifier_thread import NotifierThread
+from mailnotify.sinks.once import Once
 from mailnotify.sinks.terminal import LogSink
-from mailnotify.taps.command_line import CommandLine
-from mailnotify.taps.reaching import (
-    DEFAULT_PORT,
-    FLAGS,
-    PARAMETERS,
-    Address,
-    Way,
-    read_way,
-)
+from mailnotify.taps.reaching import Address, ReachingOptions, Way, read_ways
 from mailnotify.taps.resolving import resolve_in_daemons
 from mailnotify.taps.timebase import keep_time_monotonic
 
@@ -42,12 +36,11 @@ LONGEST_RETRY_SECONDS: Final = 60.0
 """A service that was restarted is found again soon, and one that is gone costs nothing."""
 
 
-class Options(CommandLine):
+class Options(ReachingOptions):
     """The command line of the client."""
 
-    synopsis = "[--server HOST:PORT] [--token-file FILE] [--no-desktop] [--store-first] …"
+    synopsis = "[--server HOST:PORT]... [--token-file FILE] [--no-desktop] [--store-first] …"
     optParameters = [
-        ["server", "s", f"127.0.0.1:{DEFAULT_PORT}", "The mailnotify service to follow."],
         [
             "state-dir",
             None,
@@ -55,7 +48,6 @@ class Options(CommandLine):
             "Where the position is kept. Default: $STATE_DIRECTORY, $XDG_STATE_HOME/mailnotify,"
             " ~/.local/state/mailnotify.",
         ],
-        *PARAMETERS,
     ]
     optFlags = [
         ["no-desktop", None, "Write messages to the log only."],
@@ -65,12 +57,11 @@ class Options(CommandLine):
             "Keep the position before a message is shown: a crash in that moment hides one"
             " message instead of showing one twice.",
         ],
-        *FLAGS,
     ]
 
     def postOptions(self) -> None:
         """Read the values now, while there is a terminal to complain to."""
-        self["way"] = read_way(self)
+        self["ways"] = read_ways(self)
         self["folder"] = Path(self["state-dir"] or default_state_dir(os.environ))
 
 
@@ -93,25 +84,35 @@ class Client(NotifyClient):
             raise SystemExit(os.EX_CONFIG) from error
 
 
-def makeService(options: Options) -> Client:
+def makeService(options: Options) -> MultiService:
     """What twistd calls."""
     keep_time_monotonic()
     from twisted.internet import reactor  # twistd has chosen it by now
 
     resolve_in_daemons(reactor)
-    way: Way = options["way"]
+    ways: list[Way] = options["ways"]
     sinks: list[ISink] = [LogSink()]
     if not options["no-desktop"]:
         sinks.append(desktop_sink(reactor))
-    return Client(
-        Following(peer_name=str(way.address), store_first=bool(options["store-first"])),
-        endpoint=way.endpoint(reactor),
-        token=way.token,
-        sinks=sinks,
-        positions=PositionFile(_position_path(options["folder"], way.address)),
-        backoff=new_backoff(),
-        clock=reactor,
-    )
+    shared = [Once(sink, len(ways)) for sink in sinks]
+    clients = MultiService()
+    for way in ways:
+        client = Client(
+            Following(
+                peer_name=str(way.address),
+                store_first=bool(options["store-first"]),
+                has_certificate=way.identity is not None,
+            ),
+            endpoint=way.endpoint(reactor),
+            starttls=way.starttls(reactor),
+            token=way.token,
+            sinks=shared,
+            positions=PositionFile(_position_path(options["folder"], way.address)),
+            backoff=new_backoff(),
+            clock=reactor,
+        )
+        client.setServiceParent(clients)
+    return clients
 
 
 def new_backoff() -> Backoff:

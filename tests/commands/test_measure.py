@@ -59,11 +59,11 @@ class ServiceTests(SynchronousTestCase):
         self.addCleanup(self.service.close)
         self.service.settimeout(10)
 
-    def begin(self, *options: str) -> subprocess.Popen[str]:
+    def begin(self, *options: str, port: int = 0) -> subprocess.Popen[str]:
         config = self.folder / "config.toml"
         config.touch(mode=0o600)
         config.write_text(_CONFIG.format(folder=self.folder, port=free_port()))
-        port = self.service.getsockname()[1]
+        port = port or self.service.getsockname()[1]
         command = [sys.executable, "-m", "mailnotify", "measure", "-c", str(config)]
         child = subprocess.Popen(
             [*command, "--server", f"127.0.0.1:{port}", *options],
@@ -117,7 +117,7 @@ class ServiceTests(SynchronousTestCase):
     def test_nobody_there(self) -> None:
         """A port where nobody listens is said at once."""
         port = free_port()
-        code, err = self.end(self.begin("--server", f"127.0.0.1:{port}"))
+        code, err = self.end(self.begin(port=port))
         self.assertEqual(code, os.EX_TEMPFAIL)
         self.assertIn(f"no connection to 127.0.0.1:{port}", err)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -19,13 +20,14 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
-from mailnotify.commands.tail import CountingSink, Options, Tail
+from mailnotify.commands.tail import CountingSink, Options, PickingSink, Tail
 from mailnotify.core.events import Position
 from mailnotify.core.frames import Edge
+from mailnotify.core.pick import Pick
 from mailnotify.interfaces import ISink
 from mailnotify.sinks.outlet import Outlet
-from tests.live.stream_server import StreamServer
-from tests.sinks.fakes import FakeSink, entry
+from tests.live.stream_server import EPOCH, StreamServer
+from tests.sinks.fakes import HERE, FakeSink, entry, mail
 
 ROOT = Path(__file__).resolve().parents[2]
 reactor: Any = _reactor
@@ -49,7 +51,7 @@ class OptionsTests(SynchronousTestCase):
             ("a1b2:7", Position(epoch="a1b2", seq=7)),
             ("2026-01-31T09:00:00+01:00", moment),
         ):
-            self.assertEqual(parse("--since", text)["from"], since)
+            self.assertEqual(parse("--since", text)["start"], since)
 
     def test_wrong_since(self) -> None:
         """Anything else is an error of usage that says what may stand there."""
@@ -67,6 +69,19 @@ class OptionsTests(SynchronousTestCase):
     def test_accounts(self) -> None:
         """Several accounts can be named."""
         self.assertEqual(parse("--account", "a", "-a", "b")["accounts"], ["a", "b"])
+
+    def test_picked(self) -> None:
+        """Senders and words can be named, several of each."""
+        options = parse("--from", "ann", "-f", "bob", "--match", "lunch", "-m", "noon")
+        self.assertEqual(options["senders"], ["ann", "bob"])
+        self.assertEqual(options["words"], ["lunch", "noon"])
+
+    def test_a_position_is_of_one_server(self) -> None:
+        """Another server counts otherwise, so a position cannot be meant for both."""
+        several = ("--server", "127.0.0.1", "--server", "127.0.0.2")
+        failure = self.assertRaises(usage.UsageError, parse, *several, "--since", "a:1")
+        self.assertIn("one server", str(failure))
+        self.assertEqual(len(parse(*several, "--since", "oldest")["ways"]), 2)
 
     def test_stray_word(self) -> None:
         """A stray word is an error of usage."""
@@ -86,10 +101,26 @@ class CountingSinkTests(SynchronousTestCase):
         sink = CountingSink(inner, 2, lambda: ends.append(1))
         verifyObject(ISink, sink)
         for seq in (1, 2, 3):
-            self.successResultOf(Deferred.fromCoroutine(sink.deliver(entry(seq))))
+            self.successResultOf(Deferred.fromCoroutine(sink.deliver(entry(seq), HERE)))
         self.successResultOf(Deferred.fromCoroutine(sink.close()))
         self.assertEqual([each.seq for each in inner.entries], [1, 2])
         self.assertEqual(ends, [1])
+        self.assertTrue(inner.is_closed)
+
+
+class PickingSinkTests(SynchronousTestCase):
+    """`PickingSink`."""
+
+    def test_leaves_out(self) -> None:
+        """What was not picked is taken, and not handed on."""
+        inner = FakeSink()
+        sink = PickingSink(inner, Pick(words=("lunch",)))
+        verifyObject(ISink, sink)
+        for text in ("Lunch?", "Dinner?"):
+            shown = Deferred.fromCoroutine(sink.deliver(entry(event=mail(text)), HERE))
+            self.successResultOf(shown)
+        self.successResultOf(Deferred.fromCoroutine(sink.close()))
+        self.assertEqual([each.event.subject for each in inner.entries], ["Lunch?"])
         self.assertTrue(inner.is_closed)
 
 
@@ -118,6 +149,7 @@ class TailTests(ServerCase):
         super().setUp()
         self.reader, self.writer = os.pipe()
         self.said: list[str] = []
+        self.seen = b""
         self.addCleanup(os.close, self.writer)
 
     def tail(self, *arguments: str) -> Tail:
@@ -127,6 +159,12 @@ class TailTests(ServerCase):
             say=self.said.append,
             reactor=reactor,
         )
+
+    def peek(self) -> bytes:
+        """What was printed so far."""
+        if select.select([self.reader], [], [], 0)[0]:
+            self.seen += os.read(self.reader, 65536)
+        return self.seen
 
     def read(self) -> str:
         data = os.read(self.reader, 65536).decode()
@@ -149,8 +187,40 @@ class TailTests(ServerCase):
     async def test_json(self) -> None:
         """For a program each line is a JSON object, without colours in any case."""
         await self.tail("--since", "oldest", "-n", "3", "--json").follow(is_terminal=True)
-        seqs = [json.loads(line)["seq"] for line in self.read().splitlines()]
-        self.assertEqual(seqs, [1, 2, 3])
+        read = [json.loads(line) for line in self.read().splitlines()]
+        self.assertEqual([each["seq"] for each in read], [1, 2, 3])
+        self.assertEqual([each["position"] for each in read], [f"{EPOCH}:{n}" for n in (1, 2, 3)])
+
+    async def test_resume(self) -> None:
+        """The position in a line is where the next run goes on."""
+        await self.tail("--since", f"{EPOCH}:2", "-n", "1", "--json").follow(is_terminal=False)
+        self.assertEqual(json.loads(self.read())["seq"], 3)
+
+    async def test_picked(self) -> None:
+        """What was not asked for is not shown, and does not count."""
+        await self.tail("--since", "oldest", "-n", "1", "--match", "SUBJECT 2").follow(
+            is_terminal=False
+        )
+        self.assertTrue(self.read().endswith("subject 2\n"))
+
+    async def test_two_servers(self) -> None:
+        """What both tell is shown once; one that is not there is no reason to end."""
+        other = reactor.listenTCP(0, self.server, interface="127.0.0.1")
+        self.addCleanup(other.stopListening)
+        tail = self.tail(
+            *("--server", f"127.0.0.1:{other.getHost().port}", "--server", "127.0.0.1:1"),
+            *("--since", "oldest"),
+        )
+        following = Deferred.fromCoroutine(tail.follow(is_terminal=False))
+        await self.until(lambda: len(self.server.subscribers) == 2)
+        await self.until(lambda: tail.was_seen and bool(self.said))
+        self.server.add(1)
+        await self.until(lambda: b"subject 4" in self.peek())
+        await tail.interrupt()
+        self.assertEqual(await following, 128 + signal.SIGINT)
+        self.assertIn("127.0.0.1:1 is out of sight", self.said[0])
+        self.assertEqual([line[-1] for line in self.seen.decode().splitlines()], list("1234"))
+        os.close(self.reader)
 
     async def test_reader_goes_while_nothing_comes(self) -> None:
         """A pipe that is closed ends it within a moment, without waiting for the next mail."""

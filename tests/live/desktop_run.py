@@ -18,7 +18,7 @@ from twisted.logger import LogLevel, globalLogBeginner
 from mailnotify.sinks.desktop import DesktopSink
 from mailnotify.sinks.notifier import desktop_notifier
 from mailnotify.sinks.notifier_thread import NotifierThread
-from tests.sinks.fakes import entry, mail
+from tests.sinks.fakes import HERE, entry, mail
 
 
 async def deliver(reactor: Any, deadline: str, *subjects: str) -> None:
@@ -34,7 +34,7 @@ async def deliver(reactor: Any, deadline: str, *subjects: str) -> None:
     begun = time.monotonic()
     for subject in subjects:
         text = json.loads(subject)
-        await sink.deliver(entry(event=mail(subject=text, sender=text)))
+        await sink.deliver(entry(event=mail(subject=text, sender=text)), HERE)
     delivered = time.monotonic()
     await sink.close()
     warnings = [each["reason"] for each in events if each["log_level"] is LogLevel.warn]

@@ -309,13 +309,17 @@ class ClientTests(SecureService):
     """`mailnotify tail` from elsewhere."""
 
     def tail(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """In TLS, with a token."""
         file = self.folder / "token"
         file.touch(mode=0o600)
         file.write_text(self.token + "\n")
+        return self.bare_tail("--tls", "--token-file", str(file), *words)
+
+    def bare_tail(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [
-                *(sys.executable, "-m", "mailnotify", "tail", "--tls"),
-                *("--token-file", str(file), "--since", "oldest", "--count", "1", *words),
+                *(sys.executable, "-m", "mailnotify", "tail"),
+                *("--since", "oldest", "--count", "1", *words),
             ],
             capture_output=True,
             text=True,
@@ -323,6 +327,17 @@ class ClientTests(SecureService):
             timeout=PATIENCE_SECONDS,
             check=False,
         )
+
+    def tell_blindness(self) -> None:
+        """An event that comes soon, since there is no mail server."""
+        self.service.terminate()
+        self.service.config_file.write_text(
+            self.service.config_file.read_text().replace(
+                "denied_retry_seconds = 1.0", "denied_retry_seconds = 1.0\nblind_seconds = 0.2"
+            )
+        )
+        self.service.start()
+        self.await_tls()
 
     def test_verifies(self) -> None:
         """A certificate of nobody it knows, or for another name, ends it with the reason."""
@@ -335,16 +350,51 @@ class ClientTests(SecureService):
         )
         self.assertNotEqual(wrong.returncode, 0)
 
+    def test_starttls(self) -> None:
+        """The plain port does as well, with the same proofs, and a certificate of one's own."""
+        self.tell_blindness()
+        mine, other = (self.certificates.issue(name, "laptop.example.org") for name in "ab")
+        self.command("add", "laptop", "--certificate", str(mine[0]))
+        trust = ("--ca-file", str(self.certificates.ca_file))
+        for way in (("--starttls", self.service.port), ("--tls", self.tls_port)):
+            place = (way[0], "--server", f"localhost:{way[1]}")
+            for certificate, words in ((mine, ""), (other, "AUTH with DENIED")):
+                shown = ("--cert", str(certificate[0]), "--key", str(certificate[1]))
+                done = self.bare_tail(*place, *trust, *shown)
+                self.assertEqual(done.returncode, os.EX_UNAVAILABLE if words else 0, done.stderr)
+                self.assertIn(words, done.stderr)
+            self.assertIn("certificate of localhost", self.bare_tail(*place).stderr)
+
+    def test_hints(self) -> None:
+        """The wrong kind of port is told with the option that fits."""
+        trust = ("--ca-file", str(self.certificates.ca_file))
+        plain = self.bare_tail("--tls", "--server", f"localhost:{self.service.port}", *trust)
+        self.assertIn("wants --starttls", plain.stderr)
+        secure = self.bare_tail("--server", f"localhost:{self.tls_port}")
+        self.assertIn("wants --tls", secure.stderr)
+        for done in (plain, secure):
+            self.assertEqual(done.returncode, os.EX_UNAVAILABLE)
+
+    def test_an_account_that_is_not_there(self) -> None:
+        """Whoever waits for it is told."""
+        child = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "mailnotify", "tail", "--account", "hone"),
+                *("--server", f"localhost:{self.service.port}"),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=child_environment(),
+        )
+        assert child.stderr is not None
+        said = child.stderr.readline()
+        child.terminate()
+        child.communicate()
+        self.assertIn(f"localhost:{self.service.port} knows no account hone", said)
+
     def test_follows(self) -> None:
         """By its authority, or by exactly that certificate; an event comes through."""
-        self.service.terminate()
-        self.service.config_file.write_text(
-            self.service.config_file.read_text().replace(
-                "denied_retry_seconds = 1.0", "denied_retry_seconds = 1.0\nblind_seconds = 0.2"
-            )
-        )
-        self.service.start()
-        self.await_tls()
+        self.tell_blindness()
         digest = subprocess.run(
             [
                 *(require("openssl", "openssl"), "x509", "-noout", "-fingerprint", "-sha256"),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from msgspec import structs
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from mailnotify.core.events import AccountState, Entry, Event, NewMail
+from mailnotify.core.events import AccountState, Entry, Event, NewMail, Position
 from mailnotify.core.message import Address
 from mailnotify.interfaces import ISink
 from mailnotify.sinks.card import Card
 
 WHEN = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
+HERE = Position(epoch="e1", seq=7)
 
 
 def mail(subject: str = "Lunch?", sender: str = "Ann", address: str = "ann@example.org") -> NewMail:
@@ -37,8 +39,9 @@ def blind(cause: str = "no connection", remedy: str = "Check the network.") -> A
 
 
 def entry(seq: int = 1, event: Event | None = None) -> Entry:
-    """An entry of the journal."""
-    return Entry(seq=seq, at=WHEN, event=event or mail(f"subject {seq}"))
+    """An entry of the journal; without an event, a message of its own."""
+    message = structs.replace(mail(f"subject {seq}"), id=f"home/INBOX;UIDVALIDITY=1/;UID={seq}")
+    return Entry(seq=seq, at=WHEN, event=event or message)
 
 
 class FakeShower:
@@ -78,7 +81,7 @@ class FakeSink:
         self.held: list[Deferred[None]] = []
         self.is_closed = False
 
-    async def deliver(self, entry: Entry) -> None:
+    async def deliver(self, entry: Entry, position: Position) -> None:
         self.entries.append(entry)
         if self.holds:
             self.held.append(Deferred())

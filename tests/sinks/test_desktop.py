@@ -19,7 +19,7 @@ from mailnotify.sinks.desktop import (
     MOST_WAITING,
     DesktopSink,
 )
-from tests.sinks.fakes import FakeShower, FakeSink, entry
+from tests.sinks.fakes import HERE, FakeShower, FakeSink, entry
 
 
 class DesktopSinkTests(SynchronousTestCase):
@@ -31,7 +31,7 @@ class DesktopSinkTests(SynchronousTestCase):
         self.sink = DesktopSink(shower=self.shower, clock=self.clock)
 
     def deliver(self, seq: int = 1) -> Deferred[None]:
-        return Deferred.fromCoroutine(self.sink.deliver(entry(seq)))
+        return Deferred.fromCoroutine(self.sink.deliver(entry(seq), HERE))
 
     def bodies(self) -> list[str]:
         return [card.body for card in self.shower.cards]
@@ -62,7 +62,8 @@ class DesktopSinkTests(SynchronousTestCase):
         """What was read or removed elsewhere interrupts nobody."""
         for kind in (MailFiled, MailSeen, MailGone):
             event = kind(id="x", account="home", mailbox="INBOX", uidvalidity=1, uid=7)
-            self.successResultOf(Deferred.fromCoroutine(self.sink.deliver(entry(event=event))))
+            shown = Deferred.fromCoroutine(self.sink.deliver(entry(event=event), HERE))
+            self.successResultOf(shown)
         self.assertEqual(self.shower.cards, [])
 
     def test_one_at_a_time(self) -> None:

@@ -25,7 +25,7 @@ from mailnotify.sinks.terminal import (
     text_line,
     with_colours,
 )
-from tests.sinks.fakes import WHEN, blind, entry, mail
+from tests.sinks.fakes import HERE, WHEN, blind, entry, mail
 
 ANYTHING = st.text(st.characters(exclude_categories=("Cs",)), max_size=300)
 
@@ -109,8 +109,8 @@ class JsonLineTests(SynchronousTestCase):
 
     def test_is_the_entry(self) -> None:
         """A program gets the entry with its seq, its time and its event."""
-        read = json.loads(json_line(entry(seq=7, event=mail("日本 \x9b\u202e😀"))))
-        self.assertEqual(read["seq"], 7)
+        read = json.loads(json_line(entry(seq=7, event=mail("日本 \x9b\u202e😀")), HERE))
+        self.assertEqual((read["position"], read["seq"]), (str(HERE), 7))
         self.assertEqual(read["event"]["kind"], "mail")
         self.assertEqual(read["event"]["subject"], "日本 \x9b\u202e😀")
 
@@ -118,7 +118,7 @@ class JsonLineTests(SynchronousTestCase):
     def test_any_mail(self, subject: str) -> None:
         """Whatever the mail holds: one line of printable ASCII that says the same."""
         given = entry(event=mail(subject))
-        line = json_line(given)
+        line = json_line(given, HERE)
         self.assertTrue(line.isascii() and line.isprintable(), line)
         self.assertEqual(msgspec.json.decode(line, type=Entry), given)
 
@@ -138,7 +138,7 @@ class TerminalSinkTests(SynchronousTestCase):
         self.ends += 1
 
     def deliver(self) -> None:
-        self.successResultOf(Deferred.fromCoroutine(self.sink.deliver(entry())))
+        self.successResultOf(Deferred.fromCoroutine(self.sink.deliver(entry(), HERE)))
 
     def test_is_a_sink(self) -> None:
         """A terminal and a log can stand wherever a sink can."""
@@ -149,7 +149,7 @@ class TerminalSinkTests(SynchronousTestCase):
         """Each entry is one line."""
         self.deliver()
         self.deliver()
-        self.assertEqual(os.read(self.reader, 65536).decode(), f"{json_line(entry())}\n" * 2)
+        self.assertEqual(os.read(self.reader, 65536).decode(), f"{json_line(entry(), HERE)}\n" * 2)
 
     def test_closed_pipe_is_told_once(self) -> None:
         """When nobody reads any more we are told, once, and nothing fails."""
@@ -174,6 +174,6 @@ class LogSinkTests(SynchronousTestCase):
         """The log has the line that a terminal would show."""
         sink = LogSink()
         with capturedLogs() as captured:
-            self.successResultOf(Deferred.fromCoroutine(sink.deliver(entry())))
+            self.successResultOf(Deferred.fromCoroutine(sink.deliver(entry(), HERE)))
         self.successResultOf(Deferred.fromCoroutine(sink.close()))
         self.assertEqual(captured[0]["line"], text_line(entry()))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from twisted.application.service import MultiService
 from twisted.internet.base import ReactorBase
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.testing import MemoryReactorClock
@@ -69,7 +70,7 @@ class OptionsTests(SynchronousTestCase):
     def test_defaults(self) -> None:
         """Without options it is the service on this machine, and the desktop."""
         options = self.parse()
-        self.assertEqual(options["way"].address, Address(host="127.0.0.1", port=5050))
+        self.assertEqual(options["ways"][0].address, Address(host="127.0.0.1", port=5050))
         self.assertFalse(options["no-desktop"])
         self.assertFalse(options["store-first"])
         self.assertTrue(options["folder"].is_absolute())
@@ -103,7 +104,7 @@ class MakeServiceTests(SynchronousTestCase):
         # It puts the reactor of this process on another clock, which is not for other tests.
         self.patch(ReactorBase, "seconds", ReactorBase.__dict__["seconds"])
 
-    def service(self, *arguments: str) -> tuple[Client, Path]:
+    def service(self, *arguments: str) -> tuple[MultiService, Path]:
         folder = Path(self.mktemp()).absolute()
         options = Options()
         options.parseOptions(["--state-dir", str(folder), *arguments])
@@ -112,13 +113,15 @@ class MakeServiceTests(SynchronousTestCase):
     def test_nothing_before_the_start(self) -> None:
         """Making the service touches nothing: twistd forks between making and starting."""
         service, folder = self.service("--no-desktop")
-        self.assertIsInstance(service, Client)
+        (client,) = service
+        self.assertIsInstance(client, Client)
         self.assertFalse(folder.exists())
 
     def test_desktop(self) -> None:
         """With a desktop the service is made just the same: what is missing is said later."""
         service, _ = self.service("--store-first")
-        self.assertIsInstance(service, Client)
+        (client,) = service
+        self.assertIsInstance(client, Client)
 
     def test_position_in_use(self) -> None:
         """A client whose position is in use ends the process with EX_CONFIG and a sentence."""

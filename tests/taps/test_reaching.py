@@ -11,24 +11,32 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.commands.tail import Options as TailOptions
 from mailnotify.config.schema import CaFile, Pinned, SystemTrust
+from mailnotify.errors import ConfigInvalid
 from mailnotify.taps.client import Options as ClientOptions
 from mailnotify.taps.reaching import Address, Way
+from mailnotify.tls import Identity, VerifyingClient
 
 DIGEST = "ab" * 32
 
 
-def way(*words: str) -> Way:
+def ways(*words: str) -> list[Way]:
     """What the command line means; the same for both commands."""
     found = []
     for options in (TailOptions(), ClientOptions()):
         options.parseOptions(list(words))
-        found.append(options["way"])
+        found.append(options["ways"])
     assert found[0] == found[1]
     return found[0]
 
 
+def way(*words: str) -> Way:
+    """The same for one server."""
+    (found,) = ways(*words)
+    return found
+
+
 class WayTests(SynchronousTestCase):
-    """`read_way`."""
+    """`read_ways`."""
 
     def wrong(self, *words: str) -> str:
         return str(self.assertRaises(usage.UsageError, way, *words))
@@ -61,10 +69,50 @@ class WayTests(SynchronousTestCase):
 
     def test_contradictions(self) -> None:
         """What cannot be meant is refused in a sentence."""
-        self.assertIn("need --tls", self.wrong("--ca-file", "ca.pem"))
+        self.assertIn("--ca-file needs --tls", self.wrong("--ca-file", "ca.pem"))
         self.assertIn("not both", self.wrong("--tls", "--ca-file", "a", "--fingerprint", DIGEST))
         self.assertIn("64 hex", self.wrong("--tls", "--fingerprint", "ab"))
         self.assertIn("--server", self.wrong("--server", "a b"))
+        self.assertIn("not both", self.wrong("--tls", "--starttls"))
+        self.assertIn("belong together", self.wrong("--tls", "--cert", "a"))
+        self.assertIn("belong together", self.wrong("--tls", "--key", "a"))
+        self.assertIn("--cert needs --tls", self.wrong("--cert", "a", "--key", "b"))
+
+    def test_starttls(self) -> None:
+        """The plain port, also of another machine, and always verified."""
+        for text in ("127.0.0.1", "mail.example.org"):
+            found = way("--server", text, "--starttls")
+            self.assertEqual((found.trust, found.address.port), (SystemTrust(), 5050))
+            self.assertTrue(found.is_starttls)
+        reactor = MemoryReactorClock()
+        found = way("--starttls")
+        self.assertIsInstance(found.endpoint(reactor), TCP4ClientEndpoint)
+        self.assertIsInstance(found.starttls(reactor), VerifyingClient)
+        self.assertIsNone(way("--tls").starttls(reactor))
+        self.assertIsNone(way().starttls(reactor))
+
+    def test_several(self) -> None:
+        """What says how to reach a server is given once for all, or once for each."""
+        two = ("--server", "a.example", "--server", "b.example:7000")
+        self.assertEqual([str(each.address) for each in ways(*two)], ["a.example:5051", two[3]])
+        for files, expected in ((("x",), ["x", "x"]), (("x", "y"), ["x", "y"])):
+            words = [word for file in files for word in ("--ca-file", file)]
+            trusts = [each.trust for each in ways(*two, *words)]
+            absolute = [str(Path(file).absolute()) for file in expected]
+            self.assertEqual(trusts, [CaFile(ca_file=file) for file in absolute])
+        three = self.wrong(*two, *("--ca-file", "x") * 3)
+        self.assertIn("found --ca-file 3 times, expected it once, or once for each of 2", three)
+        self.assertIn("twice", self.wrong("--server", "a.example", "--server", "a.example:5051"))
+
+    def test_certificate(self) -> None:
+        """Our own, with its key; what cannot be read is said before anything is sent."""
+        found = way("--tls", "--cert", "c.pem", "--key", "k.pem")
+        here = Path.cwd()
+        self.assertEqual(
+            found.identity, Identity(cert_file=f"{here}/c.pem", key_file=f"{here}/k.pem")
+        )
+        failure = self.assertRaises(ConfigInvalid, found.endpoint, MemoryReactorClock())
+        self.assertIn("c.pem with the key", str(failure))
 
     def test_token(self) -> None:
         """Its first line, read anew each time; from a private file only."""

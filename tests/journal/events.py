@@ -7,11 +7,20 @@ from typing import Any
 
 from msgspec import structs
 
-from mailnotify.core.events import AccountState, MailGone, MailSeen, NewMail, new_mail
+from mailnotify.core.events import AccountState, Entry, MailGone, MailSeen, NewMail, new_mail
 from mailnotify.core.message import Address, Fetched, Ref, Summary
 from mailnotify.core.sync import Cursor, CursorMove
+from mailnotify.interfaces import IJournal
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+def everything(journal: IJournal) -> list[Entry]:
+    """All entries that it keeps, read as a reader does: one portion after the other."""
+    found: list[Entry] = []
+    while portion := journal.read(found[-1].seq if found else 0, 1000):
+        found += portion
+    return found
 
 
 def mail(

@@ -25,7 +25,7 @@ from mailnotify.core.sync import Cursor
 from mailnotify.errors import JournalUnreadable
 from mailnotify.hub import Hub, Reader
 from mailnotify.journal.sqlite import SqliteJournal
-from tests.journal.events import NOON, mail, move, state
+from tests.journal.events import NOON, everything, mail, move, state
 
 EPOCH = "life"
 MAILS = 400
@@ -79,7 +79,7 @@ class Specimen:
                 journal.append([state("blind")], None, NOON)
                 journal.keep_readers([ReaderMark(owner="demo", name="desk", seq=uid)], NOON)
                 journal._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self.told = {entry.seq: entry for entry in journal.read(0, 2 * MAILS)}
+        self.told = {entry.seq: entry for entry in everything(journal)}
         while journal.prune(NOON):
             pass
         self.head = journal.head
@@ -146,7 +146,7 @@ class Specimen:
 
     def _judge(self, journal: SqliteJournal) -> None:
         """Every reader is told exactly what there was, or that something lacks."""
-        entries = journal.read(0, 2 * MAILS)
+        entries = everything(journal)
         for entry in entries:
             assert entry == self.told[entry.seq], f"entry {entry.seq} is altered"
         journal.state("home", "INBOX")

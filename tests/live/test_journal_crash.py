@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.config.schema import Retention
 from mailnotify.journal.sqlite import SqliteJournal
-from tests.journal.events import NOON, mail
+from tests.journal.events import NOON, everything, mail
 from tests.rigs import child_environment, require
 
 KILLS = 20
@@ -76,7 +76,7 @@ class JournalCrashTests(SynchronousTestCase):
             self.path, retention=Retention(), make_epoch=lambda: "another", now=NOON
         )
         try:
-            entries = journal.read(0, 1_000_000)
+            entries = everything(journal)
             uids = [entry.event.uid for entry in entries]
             last = len(uids)
             self.assertGreaterEqual(last, acknowledged, "an acknowledged message is lost")
@@ -98,9 +98,12 @@ class JournalCrashTests(SynchronousTestCase):
             child = self.begin(last + 1, 1_000_000)
             os.kill(child, signal.SIGCONT)
             self.assertEqual(self.line(), "open")
-            time.sleep(moments.uniform(0.0, 0.15))
+            told = last
+            for _ in range(moments.randrange(10)):
+                told = int(self.line().removeprefix("append "))
+            time.sleep(moments.uniform(0.0, 0.02))
             os.kill(child, signal.SIGKILL)
-            _, acknowledged = self.end(last + 1)
+            _, acknowledged = self.end(told + 1)
             last = self.assert_consistent(acknowledged)
         self.assertGreater(last, KILLS, "the children did not get to work")
 

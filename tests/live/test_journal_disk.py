@@ -11,7 +11,7 @@ from mailnotify.config.schema import Retention
 from mailnotify.core.sync import Cursor
 from mailnotify.errors import JournalUnwritable
 from mailnotify.journal.sqlite import SqliteJournal
-from tests.journal.events import NOON, mail, move
+from tests.journal.events import NOON, everything, mail, move
 from tests.live.test_disk_full import small_disk
 
 MOST_MESSAGES = 20_000
@@ -41,7 +41,7 @@ class JournalDiskTests(SynchronousTestCase):
         for _ in range(10):
             with self.assertRaises(JournalUnwritable):
                 journal.append(_batch(stored), move(stored + 50), NOON)
-        self.assertEqual((journal.head, len(journal.read(0, MOST_MESSAGES))), (stored, stored))
+        self.assertEqual((journal.head, len(everything(journal))), (stored, stored))
         self.assertEqual(journal.cursor("home", "INBOX"), Cursor(uidvalidity=7, last_uid=stored))
         ballast.unlink()
         entries = journal.append(_batch(stored), move(stored + 50), NOON)
@@ -80,7 +80,7 @@ class JournalDiskTests(SynchronousTestCase):
 
     def _assert_holds(self, count: int) -> None:
         with contextlib.closing(self.open()) as journal:
-            uids = [entry.event.uid for entry in journal.read(0, MOST_MESSAGES)]
+            uids = [entry.event.uid for entry in everything(journal)]
             cursor = journal.cursor("home", "INBOX")
         self.assertEqual(uids, list(range(1, count + 1)))
         self.assertEqual(cursor, Cursor(uidvalidity=7, last_uid=count))

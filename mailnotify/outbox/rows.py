@@ -110,34 +110,44 @@ def _ticket(row: Sequence[Any], people: Sequence[tuple[str, str]], content: byte
     )
 
 
-def settle(connection: sqlite3.Connection, told: Settlement) -> State:
-    """Keep what came of one attempt; return the state that the letter is in now."""
-    number = told.ticket.number
+def settle(connection: sqlite3.Connection, group: Sequence[Settlement]) -> list[State]:
+    """Keep what came of attempts; return the states that the letters are in now."""
     connection.executemany(
         "UPDATE recipients SET fate = ?, code = ?, said = ? WHERE letter = ? AND address = ?",
-        [(each.fate.value, each.code, each.said, number, each.recipient) for each in told.results],
+        [
+            (each.fate.value, each.code, each.said, told.ticket.number, each.recipient)
+            for told in group
+            for each in told.results
+        ],
     )
-    if told.due is None and any(each.fate is Fate.PENDING for each in told.results):
-        give_up(connection, number, told.reason)
-        state = State.FAILED
-    elif told.ticket.is_whole:
-        state = _state({each.fate for each in told.results})
-    else:
-        state = _state({each.fate for each in results_of(connection, number)})
-    finished_at = micros(told.at) if state.is_final else None
-    connection.execute(
+    states = [_end(connection, told) for told in group]
+    connection.executemany(
         """UPDATE letters SET state = ?, reason = ?, due = ?, attempts = ?, finished_at = ?
            WHERE number = ?""",
-        (
-            state.value,
-            told.reason,
-            micros(told.due or told.at),
-            told.attempts,
-            finished_at,
-            number,
-        ),
+        [
+            (
+                state.value,
+                told.reason,
+                micros(told.due or told.at),
+                told.attempts,
+                micros(told.at) if state.is_final else None,
+                told.ticket.number,
+            )
+            for told, state in zip(group, states, strict=True)
+        ],
     )
-    return state
+    return states
+
+
+def _end(connection: sqlite3.Connection, told: Settlement) -> State:
+    """The state after an attempt, whose results stand in the table already."""
+    if told.due is None and any(each.fate is Fate.PENDING for each in told.results):
+        give_up(connection, told.ticket.number, told.reason)
+        return State.FAILED
+    results = told.results
+    if not told.ticket.is_whole:
+        results = results_of(connection, told.ticket.number)
+    return _state({each.fate for each in results})
 
 
 def give_up(connection: sqlite3.Connection, number: int, reason: str) -> None:

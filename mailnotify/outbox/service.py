@@ -42,7 +42,7 @@ from mailnotify.outbox.letter import Settlement, State, Ticket, Wish
 from mailnotify.outbox.notice import sent_failed
 from mailnotify.outbox.schedule import next_attempt
 from mailnotify.outbox.store import SqliteOutbox
-from mailnotify.outbox.verdict import Verdict, accepted, judge
+from mailnotify.outbox.verdict import Fate, Verdict, accepted, judge
 from mailnotify.smtp.compose import Envelope
 
 Submit = Callable[[str, Envelope, bytes, str], Awaitable[str]]
@@ -255,11 +255,7 @@ class Outbox(Service):
         verdict = await self._attempt(lane.account, ticket)
         now = self._now()
         rest = lane.heard(verdict.trouble, self._clock.seconds())
-        attempts, due = ticket.attempts, None
-        if verdict.was_tried:
-            due = next_attempt(now, attempts=attempts, expires=ticket.expires, chance=self._chance)
-        elif now < ticket.expires:
-            attempts, due = attempts - 1, now  # behind those that are due already
+        attempts, due = self._plan(ticket, verdict, now)
         if rest:
             self._log.warn(
                 "sending for {account} rests for {rest:.0f} s: {reason}",
@@ -277,6 +273,18 @@ class Outbox(Service):
                 at=now,
             )
         )
+
+    def _plan(self, ticket: Ticket, verdict: Verdict, now: datetime) -> tuple[int, datetime | None]:
+        """How many attempts count, and when to try those again who are pending."""
+        attempts, expires = ticket.attempts, ticket.expires
+        if all(each.fate is not Fate.PENDING for each in verdict.results):
+            return attempts, None
+        if verdict.was_tried:
+            due = next_attempt(now, attempts=attempts, expires=expires, chance=self._chance)
+            return attempts, due
+        if now < expires:
+            return attempts - 1, now  # behind those that are due already
+        return attempts, None
 
     async def _attempt(self, account: str, ticket: Ticket) -> Verdict:
         recipients = ticket.envelope.recipients

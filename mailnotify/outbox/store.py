@@ -281,7 +281,7 @@ class SqliteOutbox:
             What state each settlement led to, and what was claimed, as by `claim`.
         """
         with self._database.writing() as connection:
-            states = [settle(connection, each) for each in settlements]
+            states = settle(connection, settlements)
             return states, claim(connection, wish) if wish is not None else []
 
     def expire(self, now: datetime) -> int:

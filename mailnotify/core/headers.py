@@ -29,7 +29,7 @@ _Q_BYTE: Final = re.compile(rb"=([0-9A-Fa-f]{2})")
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/=]+")
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
-_MOST_BYTES: Final = 262_144
+MOST_BYTES: Final = 262_144
 """Of a header; what lies beyond is not looked at. Servers send up to 100 KiB of subject."""
 _MOST_HINTS: Final = 4
 """Charsets tried on raw bytes; a message rarely has two."""
@@ -40,8 +40,8 @@ def fields(raw: bytes) -> Iterator[tuple[str, bytes]]:
 
     Ends with the empty line; what is no field is left out, its continuation too.
     """
-    empty = _EMPTY_LINE.search(raw, 0, _MOST_BYTES)
-    for name, lines in _FIELD.findall(raw, 0, empty.start() if empty else _MOST_BYTES):
+    empty = _EMPTY_LINE.search(raw, 0, MOST_BYTES)
+    for name, lines in _FIELD.findall(raw, 0, empty.start() if empty else MOST_BYTES):
         yield name.decode("ascii").lower(), _unfolded(lines)
 
 
@@ -57,7 +57,7 @@ def charset_hints(raw: bytes) -> list[str]:
     found = dict.fromkeys(
         codec_of(match[1].decode("latin-1"))
         for pattern in (_WORD_LABEL, _CHARSET)
-        for match in pattern.finditer(raw[:_MOST_BYTES])
+        for match in pattern.finditer(raw[:MOST_BYTES])
     )
     return [codec for codec in found if codec is not None][:_MOST_HINTS]
 

@@ -19,10 +19,16 @@ from email.parser import BytesParser
 from typing import Final
 
 from mailnotify.core.charsets import decode
+from mailnotify.core.headers import fields
 from mailnotify.core.text import clean
 
 MOST_BODY_BYTES: Final = 16_384
 """Of a body, looked at for its first words; enough for a preamble and a style sheet."""
+
+_MOST_FIELD_BYTES: Final = 4_096
+"""Of Content-Type: the standard library takes 8 s for one of a megabyte."""
+
+_MIME_FIELDS: Final = {"content-type", "content-transfer-encoding"}
 
 _PARSER: Final = BytesParser(policy=policy.compat32)
 _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/]+")
@@ -44,11 +50,20 @@ def preview(
     if most_bytes <= 0:
         return ""
     try:
-        message = _PARSER.parsebytes(header.rstrip(b"\r\n") + b"\r\n\r\n" + body[:MOST_BODY_BYTES])
+        message = _PARSER.parsebytes(_mime_header(header) + b"\r\n" + body[:MOST_BODY_BYTES])
         text = _text_of(message, html_to_text)
     except Exception:  # the standard library raises a dozen kinds on hostile MIME
         return ""
     return clean(_QUOTED.sub("", text), most_bytes)
+
+
+def _mime_header(header: bytes) -> bytes:
+    """The fields that say what the body is."""
+    return b"".join(
+        b"%b: %b\r\n" % (name.encode("ascii"), value[:_MOST_FIELD_BYTES])
+        for name, value in fields(header)
+        if name in _MIME_FIELDS
+    )
 
 
 def _text_of(message: Message, html_to_text: HtmlToText | None) -> str:

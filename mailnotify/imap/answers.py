@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Set
 
+from mailnotify.core import headers
 from mailnotify.core.message import Fetched
 from mailnotify.core.preview import MOST_BODY_BYTES
 from mailnotify.core.structure import count_attachments
@@ -21,10 +22,8 @@ _FIELDS = b"FROM TO SUBJECT DATE MESSAGE-ID REPLY-TO LIST-ID CONTENT-TYPE"
 _HEADER = b"BODY.PEEK[HEADER.FIELDS (%b)]" % _FIELDS
 _MORE_HEADER = b"BODY.PEEK[HEADER.FIELDS (%b CONTENT-TRANSFER-ENCODING)]" % _FIELDS
 
-MOST_HEADER_BYTES = 1024 * 1024
-"""Of these fields; some 40,000 recipients. The rest of a longer header is not even sent."""
-
-_PART = b"<0.%d>" % MOST_HEADER_BYTES
+_PART = b"<0.%d>" % headers.MOST_BYTES
+"""Nobody looks at the rest of a longer header, so that it is not even sent."""
 
 HEADER_FIELDS = b"(%b BODYSTRUCTURE %b%b)" % (_ITEMS, _HEADER, _PART)
 """Everything an alert needs, and no ENVELOPE: servers build that wrongly."""

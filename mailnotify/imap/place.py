@@ -6,7 +6,7 @@ the cursor that covers them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from msgspec import structs
@@ -149,10 +149,17 @@ class Place:
             return ()
         return self._journal.known(self.account, self.mailbox, cursor.uidvalidity, _MOST_KNOWN)
 
-    def events(self, fetched: Sequence[Fetched]) -> list[NewMail]:
-        """What there is to tell of these messages; call `store` with it."""
-        uidvalidity = self._begun.uidvalidity
-        return [self._event(each, uidvalidity) for each in fetched]
+    def events(
+        self, fetched: Sequence[Fetched], uidvalidity: int | None = None
+    ) -> Iterator[NewMail]:
+        """What there is to tell of these messages, made one by one; call `store` with it.
+
+        Args:
+            uidvalidity: if it is another one than the cursor's.
+        """
+        if uidvalidity is None:
+            uidvalidity = self._begun.uidvalidity
+        return (self._event(each, uidvalidity) for each in fetched)
 
     def store(self, events: Sequence[NewMail]) -> None:
         """Journal these events together with the cursor that covers them.
@@ -186,13 +193,13 @@ class Place:
         assert since is not None, "a mailbox that was seen has a cursor"
         return Known(self._journal.mails(self.account, self.mailbox), since)
 
-    def store_unknown(self, known: Known, fetched: Sequence[Fetched], uidvalidity: int) -> int:
+    def store_unknown(self, known: Known, events: Sequence[NewMail]) -> int:
         """Journal those that were never told of; return how many.
 
         Raises:
             JournalUnwritable: nothing was stored.
         """
-        unknown = known.unknown([self._event(each, uidvalidity) for each in fetched])
+        unknown = known.unknown(events)
         if unknown:
             self._accept(unknown, None)
         return len(unknown)

@@ -7,7 +7,7 @@ the home is opened again, so that nothing that came meanwhile is missed.
 
 Mail enters the journal in order of UID, a batch in one transaction with the cursor
 that covers it: a cut at any point costs nothing but the rest. A batch is decoded in
-slices small enough for one reactor turn, while the server gathers the next one.
+turns short enough for everybody else (`turns`), while the server gathers the next one.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from mailnotify.core.events import NewMail
 from mailnotify.core.message import Fetched
 from mailnotify.core.sync import (
     MailboxStatus,
@@ -34,10 +32,8 @@ from mailnotify.imap.place import Place
 from mailnotify.imap.responses import ListItem, NumberSet
 from mailnotify.imap.session import BATCH
 from mailnotify.imap.surveying import key
+from mailnotify.imap.turns import in_turns
 from mailnotify.interfaces import IMailSession
-
-SLICE = 100
-"""Headers decoded in one reactor turn: some 5 ms."""
 
 _MOST_LOOKED_INTO = 50
 """What one mailbox's STATUS said; more than that has not been said by mistake."""
@@ -373,10 +369,9 @@ class Reading:
             uids = range(max(status.uidnext - BATCH, 1), status.uidnext)
         count = 0
         for start in range(0, len(uids), BATCH):
-            if start:
-                await deferLater(self._clock, 0)
             fetched = await self.session.fetch_only(uids[start : start + BATCH])
-            count += place.store_unknown(known, fetched, status.uidvalidity)
+            events = await in_turns(place.events(fetched, status.uidvalidity), self._clock)
+            count += place.store_unknown(known, events)
         if place.is_new:
             self._log.info("{place} has come with {count} messages", place=place, count=count)
             return
@@ -446,13 +441,9 @@ class Reading:
             )
 
     async def _store(self, place: Place, fetched: Sequence[Fetched]) -> int:
-        """Decode a batch slice by slice, and journal what is new in it; return how much."""
+        """Decode a batch, and journal what is new in it; return how much."""
         new = [each for each in fetched if each.uid >= place.next_uid]
-        events: list[NewMail] = []
-        for start in range(0, len(new), SLICE):
-            if start:
-                await deferLater(self._clock, 0)
-            events += place.events(new[start : start + SLICE])
+        events = await in_turns(place.events(new), self._clock)
         if events:
             place.store(events)
         return len(events)

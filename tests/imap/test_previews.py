@@ -21,7 +21,7 @@ from tests.imap.test_session import SessionCase, account
 ASKED = (
     b"(UID FLAGS INTERNALDATE RFC822.SIZE BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS"
     b" (FROM TO SUBJECT DATE MESSAGE-ID REPLY-TO LIST-ID CONTENT-TYPE CONTENT-TRANSFER-ENCODING)]"
-    b"<0.1048576> BODY.PEEK[TEXT]<0.16384>)"
+    b"<0.262144> BODY.PEEK[TEXT]<0.16384>)"
 )
 HEADER = b"BODY[HEADER.FIELDS (SUBJECT)] {6}\r\nA: b\r\n"
 
@@ -129,7 +129,8 @@ class PlaceTests(SynchronousTestCase):
 
         place = Place("home", "INBOX", journal, accept, preview=preview)
         place.begin(MailboxStatus(uidvalidity=7, uidnext=1, exists=0))
-        place.store([Fetched(uid=1, header=b"Subject: s\r\n\r\n", text=b"Hello")])
+        fetched = Fetched(uid=1, header=b"Subject: s\r\n\r\n", text=b"Hello")
+        place.store(list(place.events([fetched])))
         (event,) = told
         return event
 

@@ -559,7 +559,7 @@ class FetchTests(FetchCase):
             [
                 b"UID FETCH 12:* (UID FLAGS INTERNALDATE RFC822.SIZE BODYSTRUCTURE"
                 b" BODY.PEEK[HEADER.FIELDS"
-                b" (FROM TO SUBJECT DATE MESSAGE-ID REPLY-TO LIST-ID CONTENT-TYPE)]<0.1048576>)"
+                b" (FROM TO SUBJECT DATE MESSAGE-ID REPLY-TO LIST-ID CONTENT-TYPE)]<0.262144>)"
             ],
         )
         expected = Fetched(

@@ -9,6 +9,7 @@ a page of nothing but tags can cost.
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from typing import Final
 
 MOST_LETTERS: Final = 16_384
@@ -21,6 +22,11 @@ _INLINE: Final = re.compile(
     "strong|sub|sup|tt|u|wbr"
 )
 """What stands within a word without ending it, and so adds no space."""
+
+
+def is_installed() -> bool:
+    """Whether there is what reads pages; without it, mail that is only HTML has no preview."""
+    return find_spec("selectolax") is not None
 
 
 def visible_text(page: str) -> str:

@@ -95,6 +95,7 @@ FLOORS = {
     "mailnotify.imap.status_line": 0,
     "mailnotify.imap.surveying": 0,
     "mailnotify.imap.tokens": 0,
+    "mailnotify.imap.turns": 2,
     "mailnotify.imap.turnstile": 2,
     "mailnotify.imap.view": 0,
     "mailnotify.imap.watcher": 2,

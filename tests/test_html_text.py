@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from unittest.mock import patch
 
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core.preview import preview
-from mailnotify.html_text import MOST_LETTERS, visible_text
+from mailnotify.html_text import MOST_LETTERS, is_installed, visible_text
 
 HTML = b"Content-Type: text/html; charset=utf-8\r\n"
 
 
 def words(page: str) -> str:
     return " ".join(visible_text(page).split())
+
+
+class InstalledTests(SynchronousTestCase):
+    """Whether the extra is there."""
+
+    def test_there_and_missing(self) -> None:
+        """It is asked for before the first page comes."""
+        self.assertTrue(is_installed())
+        with patch.dict(sys.modules, {"selectolax": None}):
+            self.assertFalse(is_installed())
 
 
 class VisibleTextTests(SynchronousTestCase):

@@ -15,6 +15,7 @@ from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from mailnotify.auth.sasl import Credentials
 from mailnotify.config.providers import connections_for
@@ -23,7 +24,7 @@ from mailnotify.core.backoff import Backoff
 from mailnotify.core.patterns import Wanted
 from mailnotify.core.preview import preview
 from mailnotify.core.sight import Health
-from mailnotify.html_text import visible_text
+from mailnotify.html_text import is_installed, visible_text
 from mailnotify.hub import Hub
 from mailnotify.imap.alerts import Alerts
 from mailnotify.imap.crew import Crew, Seat
@@ -54,6 +55,8 @@ class Watching(MultiService):
         now: the time in UTC, for people.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         config: Config,
@@ -65,6 +68,8 @@ class Watching(MultiService):
         now: Callable[[], datetime],
     ) -> None:
         super().__init__()
+        if not is_installed():
+            self._warn_of_previews([each.name for each in config.accounts if each.preview_bytes])
         self._journal = journal
         self._hub = hub
         self._reactor = reactor
@@ -83,6 +88,14 @@ class Watching(MultiService):
         waking = Waking(checks, clocks=read_clocks, clock=reactor, jitter=random.random)
         for part in (self._lookout, *crews, waking):
             part.setServiceParent(self)
+
+    def _warn_of_previews(self, accounts: list[str]) -> None:
+        if accounts:
+            self._log.warn(
+                "{accounts}: preview_bytes is set, but mail that is only HTML has no preview:"
+                " install mailnotify[preview]",
+                accounts=", ".join(accounts),
+            )
 
     def health(self) -> tuple[Health, ...]:
         """How it stands with each mailbox."""

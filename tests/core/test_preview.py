@@ -49,6 +49,19 @@ class PreviewTests(SynchronousTestCase):
             self.assertEqual(shown.rstrip("\ufffd"), text[: len(shown.rstrip("\ufffd"))].strip())
         self.assertEqual(preview(header, encoded, 100), text)
 
+    def test_monstrous_fields(self) -> None:
+        """A Content-Type of a megabyte would take the standard library 8 s."""
+        parameters = b'; a="b"' * 150_000
+        for header in (
+            b"Content-Type: text/plain" + parameters,
+            b"Content-Type: text/plain;" + parameters.replace(b" ", b"\r\n "),
+            b'Content-Type: multipart/mixed; boundary="' + b"(" * 900_000 + b'"',
+            b"Content-Type: text/plain\r\nX: " + parameters,
+        ):
+            started = time.process_time()
+            preview(header + b"\r\n", b"text", 100)
+            self.assertLess(time.process_time() - started, 0.25)
+
     def test_clipped(self) -> None:
         """No more bytes than asked for, at a character."""
         self.assertEqual(preview(b"", "äöü".encode(), 5), "äö")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from unittest.mock import patch
+
+from msgspec import structs
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.config.connecting import Connecting
@@ -54,6 +59,17 @@ class WatchingTests(SynchronousTestCase):
         )
         watching.startService()
         return watching
+
+    def test_previews_without_what_makes_them(self) -> None:
+        """It is said once at the start, of whom it concerns, and what to do."""
+        accounts = (account("home"), structs.replace(account("work"), preview_bytes=100))
+        for modules, expected in (({}, 0), ({"selectolax": None}, 1)):
+            with patch.dict(sys.modules, modules), capturedLogs() as logged:
+                self.watching(*accounts)
+            said = [formatEvent(each) or "" for each in logged]
+            told = [each for each in said if "mailnotify[preview]" in each]
+            self.assertEqual(len(told), expected, said)
+            self.assertTrue(all(each.startswith("work:") for each in told), told)
 
     def test_health_has_every_mailbox(self) -> None:
         """In the order of the configuration, before anything was proved."""

@@ -63,7 +63,8 @@ class Listen(Struct, frozen=True, kw_only=True):
         ),
     ] = PlainFor.USER
     users: Annotated[
-        tuple[str, ...], Meta(description="Names of further users who may read over loopback.")
+        tuple[str, ...],
+        Meta(description="Names of further users who may read over loopback, and send letters."),
     ] = ()
     proxies: Annotated[
         tuple[str, ...],

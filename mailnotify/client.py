@@ -182,7 +182,9 @@ class NotifyClient(Service):
 
         Returns:
             Fires when the letter is durable there. Fails with CommandRefused, whose `status`
-            is a code as in docs/protocol.rst, and with NotConnected when this client stops.
+            is a code as in docs/protocol.rst; LetterInvalid (too many recipients for a line);
+            OutcomeUnknown after ten connections without an answer; NotConnected when this
+            client stops.
         """
         key = key or token_hex(16)
         asked = Send(size=len(message), to=to, sender=sender, account=account, key=key)

@@ -3,21 +3,23 @@
 They go in their order, and so come their answers. A connection that ends in between
 leaves it open whether a letter was queued: it goes again over the next one, with the
 same key, which makes it the same letter. So a letter is queued once, however often
-the line breaks, as long as this process lives.
+the line breaks, as long as this process lives. A letter at whose hands ten connections
+have ended without an answer is given up: it might be what ends them.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from mailnotify.core.frames import ClientFrame, Part, Queued, Refused, Send
+from mailnotify.core.frames import SENT_LINE_BYTES, ClientFrame, Part, Queued, Refused, Send
+from mailnotify.core.lines import encode
 from mailnotify.core.parts import cut
-from mailnotify.errors import CommandRefused, MailnotifyError
+from mailnotify.errors import CommandRefused, LetterInvalid, MailnotifyError, OutcomeUnknown
 
 
 class Stream(Protocol):
@@ -27,10 +29,17 @@ class Stream(Protocol):
         """Say these."""
 
 
-class _Letter(Struct, frozen=True):
+MOST_ATTEMPTS: Final = 10
+
+_LEAST_LINE_BYTES: Final = 512
+"""No server may want shorter lines (``limits.line_bytes``)."""
+
+
+class _Letter(Struct):
     asked: Send
     message: bytes
     answer: Deferred[Queued]
+    attempts: int = 0
 
 
 class Outgoing:
@@ -58,16 +67,27 @@ class Outgoing:
 
     def opened(self, stream: Stream, line_bytes: int) -> None:
         """This connection takes letters: those first that have waited for it."""
-        self._stream, self._line_bytes = stream, line_bytes
-        self._letters = deque(each for each in self._letters if not each.answer.called)
-        for letter in self._letters:
-            self._write(letter)
+        self._stream = stream
+        self._line_bytes = min(max(line_bytes, _LEAST_LINE_BYTES), SENT_LINE_BYTES)
+        letters, self._letters = self._letters, deque()
+        for letter in letters:
+            if not letter.answer.called:
+                self._letters.append(letter)
+                self._write(letter)
 
     def closed(self) -> None:
         """The connection is gone."""
+        if self._stream is None:
+            return
         self._stream = None
+        if self._letters:
+            first = self._letters[0]
+            first.attempts += 1
+            if first.attempts == MOST_ATTEMPTS:
+                reason = f"{MOST_ATTEMPTS} connections ended before it answered"
+                self.answered(OutcomeUnknown(peer=self._peer_name, reason=reason))
 
-    def answered(self, answer: Queued | Refused) -> bool:
+    def answered(self, answer: Queued | Refused | MailnotifyError) -> bool:
         """Take an answer; return whether a letter has waited for it."""
         if not self._letters:
             return False
@@ -76,12 +96,12 @@ class Outgoing:
             return True
         if isinstance(answer, Queued):
             waiting.callback(answer)
-        else:
-            waiting.errback(
-                CommandRefused(
-                    peer=self._peer_name, command="SEND", status=answer.code, said=answer.reason
-                )
+            return True
+        if isinstance(answer, Refused):
+            answer = CommandRefused(
+                peer=self._peer_name, command="SEND", status=answer.code, said=answer.reason
             )
+        waiting.errback(answer)
         return True
 
     def give_up(self, why: MailnotifyError) -> None:
@@ -92,6 +112,14 @@ class Outgoing:
                 each.answer.errback(why)
 
     def _write(self, letter: _Letter) -> None:
-        if self._stream is not None:
-            parts: Iterable[Part] = cut(letter.message, self._line_bytes)
-            self._stream.send_all((letter.asked, *parts))
+        if self._stream is None:
+            return
+        length = len(encode(letter.asked))
+        if length > self._line_bytes:  # the server would end the connection
+            self._letters.remove(letter)
+            expected = f"at most {self._line_bytes}: fewer recipients"
+            found = f"{length} bytes as a line"
+            letter.answer.errback(LetterInvalid(field="to", found=found, expected=expected))
+            return
+        parts: Iterable[Part] = cut(letter.message, self._line_bytes)
+        self._stream.send_all((letter.asked, *parts))

@@ -39,8 +39,16 @@ from mailnotify.core.frames import (
     Subscribed,
     Welcome,
 )
-from mailnotify.errors import CommandRefused, NotConnected, PositionBusy, PositionUnwritable
+from mailnotify.errors import (
+    CommandRefused,
+    LetterInvalid,
+    NotConnected,
+    OutcomeUnknown,
+    PositionBusy,
+    PositionUnwritable,
+)
 from mailnotify.interfaces import ISink
+from mailnotify.outgoing import MOST_ATTEMPTS
 from mailnotify.position import PositionFile
 from mailnotify.stream import QUIT_SECONDS, SILENCE_SECONDS, STEP_SECONDS
 from tests.fake_server import EPOCH, Connection, FakeEndpoint, at
@@ -701,6 +709,37 @@ class LetterTests(ClientCase):
         connection.say(Queued(letter=1))
         self.turn()
         self.assertEqual(self.successResultOf(queued), Queued(letter=1))
+
+    def test_too_many_recipients(self) -> None:
+        """A letter whose first line no server takes fails by itself."""
+        connection = self.start()
+        connection.go_live(at(0))
+        self.turn()
+        wrong = self.client.send(self.letter, *(f"{n}@example.org" for n in range(1000)))
+        right = self.client.send(self.letter, "bob@x.org")
+        self.failureResultOf(wrong, LetterInvalid)
+        self.assertEqual(len(self.said_letters(connection)), 1)
+        connection.say(Queued(letter=1))
+        self.turn()
+        self.assertEqual(self.successResultOf(right), Queued(letter=1))
+
+    def test_never_answered(self) -> None:
+        """A letter that may be what ends the connections does not do so for ever."""
+        first, second = (self.client.send(self.letter, each) for each in ("a@x.org", "b@x.org"))
+        connection = self.start()
+        for _ in range(MOST_ATTEMPTS):
+            connection.go_live(at(0))
+            self.turn()
+            self.assertEqual(len(self.said_letters(connection)), 2)
+            connection.lose()
+            connection = self.reconnect()
+        self.failureResultOf(first, OutcomeUnknown)
+        self.assertNoResult(second)
+        connection.go_live(at(0))
+        self.turn()
+        connection.say(Queued(letter=1))
+        self.turn()
+        self.assertEqual(self.successResultOf(second), Queued(letter=1))
 
     def test_stopped(self) -> None:
         """Who waits is told when nothing more will come."""

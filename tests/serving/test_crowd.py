@@ -126,6 +126,37 @@ class CrowdTests(SynchronousTestCase):
         self.assertEqual(self.crowd.leave("c", None).position, at(0))
         self.assertEqual(list(self.deal()), ["b"])
 
+    def test_coming_back_in_a_round(self) -> None:
+        """Who leaves before he was served, reads alone and comes back, has had the page."""
+        self.crowd.join("p", None, at(0))
+        self.crowd.join("a", ALL, at(0))
+        self.hub.accept([mail(1)])
+        self.assertEqual(list(self.deal(1)), ["p"])
+        self.assertEqual(self.crowd.leave("a", ALL).position, at(0))
+        self.assertTrue(self.crowd.join("a", ALL, at(1)))
+        self.assertEqual(self.crowd.leave("a", ALL).position, at(1))
+        self.assertEqual(self.deal(), {})
+
+    def test_coming_and_going(self) -> None:
+        """Between two messages of one kind, who comes is served and who goes is not."""
+        self.crowd.join("a", None, at(0))
+        self.hub.accept([mail(1)])
+        self.assertEqual(list(self.deal()), ["a"])
+        self.crowd.join("b", None, at(1))
+        self.hub.accept([mail(2)])
+        self.assertEqual(list(self.deal()), ["a", "b"])
+        self.crowd.leave("a", None)
+        self.hub.accept([mail(3)])
+        self.assertEqual(list(self.deal()), ["b"])
+
+    def test_what_was_equal(self) -> None:
+        """Wishes that meant the same of one message are told apart at the next."""
+        for name, wish in {"a": ALL, "i": Subscribe(mailboxes=("INBOX",))}.items():
+            self.crowd.join(name, wish, at(0))
+        for mailbox, hear in (("INBOX", ["a", "i"]), ("Lists", ["a"]), ("INBOX", ["a", "i"])):
+            self.hub.accept([mail(self.hub.head.seq + 1, mailbox=mailbox)])
+            self.assertEqual(list(self.deal()), hear)
+
     def test_told(self) -> None:
         """A leaver learns which position his wish was told last."""
         self.crowd.join("w", WORK, at(0))

@@ -76,6 +76,16 @@ class IJournal(Interface):
     def mail(account: str, mailbox: str, uidvalidity: int, uid: int) -> NewMail | None:
         """What was last announced under this UID; None if nothing was, or it is forgotten."""
 
+    def has_past(account: str, mailbox: str, uidvalidity: int) -> bool:
+        """Whether `keep_past` was called for this mailbox."""
+
+    def keep_past(account: str, mailbox: str, uidvalidity: int, mails: Sequence[NewMail]) -> None:
+        """These lay in a mailbox when it was first seen: found in another, they are no news.
+
+        Raises:
+            JournalUnwritable: nothing was stored; try again later.
+        """
+
     def append(
         events: Sequence[Event],
         move: CursorMove | None,
@@ -114,7 +124,9 @@ class IJournal(Interface):
         One call may forget a part only, so that it is short: call again until it
         returns 0 (`mailnotify.journal.pruning` does).
 
-        The identities of pruned mail need not be kept: the cursor is above them.
+        The identities of pruned mail need not be kept: the cursor is above them. But it
+        stays known by what its copies share (`mailnotify.core.twins`), and so does what
+        `keep_past` was told.
         """
 
     def reader(owner: str, name: str) -> int | None:

@@ -27,7 +27,7 @@ from mailnotify.core.message import REUSED, Address, Fetched, Ref, Summary
 from mailnotify.core.reader import ReaderMark
 from mailnotify.core.rematch import is_other
 from mailnotify.core.sync import Cursor, CursorMove
-from mailnotify.core.twins import Twin, judge, twin_key
+from mailnotify.core.twins import Twin, judge, past_key, twin_key
 from mailnotify.errors import JournalUnreadable, JournalUnwritable
 from mailnotify.interfaces import IJournal, IPokable
 
@@ -57,6 +57,7 @@ class MemoryJournal:
         self.is_damaged = False
         self.reads = 0
         self.portion = 10**9
+        self.bygone: set[int | None] = set()
         self.entries = []
 
     @property
@@ -153,7 +154,8 @@ class MemoryJournal:
             return event
         key = twin_key(event)
         if key is not None and not announce_copies:
-            told = judge(event, [each.twin() for each in self._twins.get(key, ())])
+            twins = [each.twin() for each in self._twins.get(key, ())]
+            told = None if key in self.bygone and not twins else judge(event, twins)
             if not isinstance(told, NewMail):
                 return told
         while (lying := self._lying.get(self._place(event))) is not None:
@@ -164,6 +166,16 @@ class MemoryJournal:
             ref = Ref(uidvalidity=uidvalidity, **names)
             event = structs.replace(event, id=ref.id, uidvalidity=uidvalidity)
         return event
+
+    def has_past(self, account: str, mailbox: str, uidvalidity: int) -> bool:
+        return past_key(account, mailbox, uidvalidity) in self.bygone
+
+    def keep_past(
+        self, account: str, mailbox: str, uidvalidity: int, mails: Sequence[NewMail]
+    ) -> None:
+        if self.is_full:
+            raise JournalUnwritable(path="memory", reason="no space left")
+        self.bygone |= {past_key(account, mailbox, uidvalidity), *map(twin_key, mails)}
 
     def _fate(self, event: MailSeen | MailGone) -> MailSeen | MailGone | None:
         lying = self._latest(self._place(event))
@@ -259,6 +271,7 @@ class MemoryJournal:
     def forget(self, up_to: int) -> int:
         """Drop entries up to this seq, as retention does."""
         kept = [each for each in self.entries if each.seq > up_to]
+        self.bygone |= {key for key, places in self._twins.items() if places}
         count = len(self.entries) - len(kept)
         self.entries = kept
         return count

@@ -77,6 +77,7 @@ FLOORS = {
     "mailnotify.imap.listing": 2,
     "mailnotify.imap.login": 2,
     "mailnotify.imap.lookout": 2,
+    "mailnotify.imap.looking_back": 2,
     "mailnotify.imap.mailbox_data": 0,
     "mailnotify.imap.mailbox_names": 0,
     "mailnotify.imap.moment": 2,

@@ -14,9 +14,8 @@ that its server tells:
   sends the letter again that came to us directly, and anybody can write one.
 
 Nothing lost outranks never twice. Two messages that lie in one mailbox at a time are
-two deliveries, whatever they share (but at Gmail, where that cannot be). And what lay
-in a mailbox before it was first seen has never been looked at: moved into another
-one, it is announced there, as what comes out of a spam folder must be.
+two deliveries, whatever they share (but at Gmail, where that cannot be). And what comes
+out of a mailbox that is not watched, as from among the spam, is announced, however old.
 """
 
 from __future__ import annotations
@@ -68,8 +67,12 @@ def twin_key(mail: NewMail) -> int | None:
         said += (mail.subject, mail.sender, mail.to)
     else:
         return None
-    digest = blake2b(_encode((mail.account, said)), digest_size=8)
-    return int.from_bytes(digest.digest(), "big", signed=True)
+    return _number((mail.account, said))
+
+
+def past_key(account: str, mailbox: str, uidvalidity: int) -> int:
+    """Stands among the keys of messages for a mailbox whose past was looked at."""
+    return _number((account, mailbox, uidvalidity, "past"))
 
 
 def judge(mail: NewMail, twins: Sequence[Twin]) -> NewMail | MailFiled | None:
@@ -91,6 +94,11 @@ def judge(mail: NewMail, twins: Sequence[Twin]) -> NewMail | MailFiled | None:
         uidvalidity=mail.uidvalidity,
         uid=mail.uid,
     )
+
+
+def _number(said: tuple[object, ...]) -> int:
+    digest = blake2b(_encode(said), digest_size=8)
+    return int.from_bytes(digest.digest(), "big", signed=True)
 
 
 def _is_unique(mail: NewMail) -> bool:

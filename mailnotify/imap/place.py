@@ -44,6 +44,7 @@ class Place:
 
     Args:
         preview: makes the first words of each message.
+        has_others: the account has other mailboxes, into which messages may be moved.
 
     Attributes:
         witness: hears how it stands.
@@ -62,6 +63,8 @@ class Place:
         accept: Accept,
         witness: Witness | None = None,
         preview: Preview = no_preview,
+        *,
+        has_others: bool = False,
     ) -> None:
         self.account = account
         self.mailbox = mailbox
@@ -74,6 +77,7 @@ class Place:
         self._journal = journal
         self._accept = accept
         self._preview = preview
+        self._has_others = has_others
 
     def __str__(self) -> str:
         return f"{self.account}/{self.mailbox}"
@@ -186,6 +190,21 @@ class Place:
         mail = self._event(there, landmark.uidvalidity)
         self._replaced, known = mail, self._replaced
         return is_other(mail, landmark) and (known is None or is_other(mail, known))
+
+    @property
+    def lacks_past(self) -> bool:
+        """Whether nobody has looked yet at what lay in it at first sight, and it matters."""
+        if not self._has_others:
+            return False
+        return not self._journal.has_past(self.account, self.mailbox, self._begun.uidvalidity)
+
+    def keep_past(self, mails: Sequence[NewMail]) -> None:
+        """These lay in it: moved into another mailbox, they are no news there.
+
+        Raises:
+            JournalUnwritable: nothing was stored.
+        """
+        self._journal.keep_past(self.account, self.mailbox, self._begun.uidvalidity, mails)
 
     def remembered(self) -> Known:
         """What the journal knows of this mailbox, for when its UIDs have lost their meaning."""

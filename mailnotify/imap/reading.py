@@ -28,6 +28,7 @@ from mailnotify.core.sync import (
     is_rebuilt,
 )
 from mailnotify.errors import CommandRefused
+from mailnotify.imap.looking_back import look_back
 from mailnotify.imap.place import Place
 from mailnotify.imap.responses import ListItem, NumberSet
 from mailnotify.imap.session import BATCH
@@ -342,6 +343,7 @@ class Reading:
                 self._refuse(place, error)
                 return
         await self._read(place)
+        await look_back(self.session, place, self._clock)
 
     async def _enter(self, place: Place) -> None:
         self._open, self._is_listening = None, False
@@ -400,10 +402,9 @@ class Reading:
             self._tell_missed(place, count)
 
     async def _fetch_first(self, place: Place) -> Sequence[Fetched]:
-        """What is new; just after the mailbox was opened, behind the last known message.
+        """What is new; just after the mailbox was opened, from the last known message on.
 
-        That costs no round trip, and shows whether it is still the one that we know: a
-        restored backup gives out UIDs anew under the same UIDVALIDITY.
+        That shows whether it is still the one that we know: backups give out UIDs anew.
         """
         status, self._just_opened = self._just_opened, None
         landmark = place.landmark if status is not None else None

@@ -17,7 +17,7 @@ from msgspec import structs
 from mailnotify.core.events import MailFiled, MailGone, MailSeen, NewMail
 from mailnotify.core.message import REUSED, Ref
 from mailnotify.core.rematch import is_other
-from mailnotify.core.twins import Twin, judge, twin_key
+from mailnotify.core.twins import Twin, judge, past_key, twin_key
 from mailnotify.storage.database import Database
 
 _PLACE: Final = """
@@ -32,6 +32,13 @@ _TWINS: Final = """
         AND uid IS NOT NULL AND kind = 'gone'
     )
     FROM entries AS place WHERE twin = ? ORDER BY seq
+"""
+_MET: Final = """
+    SELECT EXISTS (SELECT 1 FROM entries WHERE twin = ? AND twin IS NOT NULL),
+        EXISTS (SELECT 1 FROM bygone WHERE twin = ?)
+"""
+_KEEP: Final = """
+    INSERT OR IGNORE INTO bygone SELECT twin FROM entries WHERE seq <= ? AND twin IS NOT NULL
 """
 _KNOWN: Final = """
     SELECT uid FROM entries AS place
@@ -84,8 +91,36 @@ class Places:
         if not isinstance(event, NewMail):
             return self._fate(event), None
         key = twin_key(event)
-        found = None if key is None or announce_copies else judge(event, self._twins(key))
-        return (event if key is None or announce_copies else found), key
+        if key is None or announce_copies:
+            return event, key
+        is_known, is_bygone = self._connection.execute(_MET, (key, key)).fetchone()
+        if is_known:
+            return judge(event, self._twins(key)), key
+        return (None if is_bygone else event), key
+
+    def has_past(self, account: str, mailbox: str, uidvalidity: int) -> bool:
+        """Whether `keep_past` was called for this mailbox."""
+        key = past_key(account, mailbox, uidvalidity)
+        with self._database.reading() as connection:
+            return bool(connection.execute(_MET, (key, key)).fetchone()[1])
+
+    def keep_past(
+        self, account: str, mailbox: str, uidvalidity: int, mails: Sequence[NewMail]
+    ) -> None:
+        """These lay in a mailbox when it was first seen: found in another, they are no news.
+
+        Raises:
+            JournalUnwritable: nothing was stored.
+        """
+        keys = [past_key(account, mailbox, uidvalidity), *map(twin_key, mails)]
+        rows = [(key,) for key in keys if key is not None]
+        with self._database.writing() as connection:
+            connection.executemany("INSERT OR IGNORE INTO bygone VALUES (?)", rows)
+
+    def forget(self, last: int) -> None:
+        """Forget all entries up to this seq, in a transaction of the caller's."""
+        self._connection.execute(_KEEP, (last,))
+        self._connection.execute("DELETE FROM entries WHERE seq <= ?", (last,))
 
     def under_a_used_uid(self, mail: NewMail) -> NewMail | None:
         """This message, under whose UID one is known, with another id; None if it is that one."""

@@ -173,6 +173,20 @@ class SqliteJournal:
         """What was last announced under this UID; None if nothing was, or it is forgotten."""
         return self._places.mail(account, mailbox, uidvalidity, uid)
 
+    def has_past(self, account: str, mailbox: str, uidvalidity: int) -> bool:
+        """Whether `keep_past` was called for this mailbox."""
+        return self._places.has_past(account, mailbox, uidvalidity)
+
+    def keep_past(
+        self, account: str, mailbox: str, uidvalidity: int, mails: Sequence[NewMail]
+    ) -> None:
+        """These lay in a mailbox when it was first seen: found in another, they are no news.
+
+        Raises:
+            JournalUnwritable: nothing was stored.
+        """
+        self._places.keep_past(account, mailbox, uidvalidity, mails)
+
     def state(self, account: str, mailbox: str) -> AccountState | None:
         """What was last told of this mailbox, however long ago; None if nothing was."""
         with self._database.reading():
@@ -281,7 +295,7 @@ class SqliteJournal:
         count = last - self.oldest + 1
         if count > 0:
             with self._database.writing():
-                self._connection.execute("DELETE FROM entries WHERE seq <= ?", (last,))
+                self._places.forget(last)
                 self._connection.execute("UPDATE journal SET pruned = ?", (last,))
             self.oldest = last + 1
         return max(count, 0)

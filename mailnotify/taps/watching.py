@@ -140,7 +140,16 @@ class Watching(MultiService):
         witness = self._witness(account, mailbox, alerts)
         words = partial(preview, most_bytes=account.preview_bytes, html_to_text=visible_text)
         accept = partial(self._hub.accept, announce_copies=account.announce_copies)
-        return Place(account.name, mailbox, self._journal, accept, witness, words)
+        has_others = len(account.wanted.names) > 1 or bool(account.wanted.patterns)
+        return Place(
+            account.name,
+            mailbox,
+            self._journal,
+            accept,
+            witness,
+            words,
+            has_others=has_others,
+        )
 
     def _opener(self, account: Account, alerts: Alerts) -> Opener:
         """How the connections of one account are made: its mailboxes share a gate."""

@@ -249,6 +249,27 @@ class JournalContract:
         self.assertEqual(entry.event.id, ids[1])
         self.assertIsNone(journal.mail("home", "INBOX", 7, 2))
 
+    def test_what_lay_there_before(self) -> None:
+        """Found in another mailbox it is no news; and whether a mailbox was looked at is kept."""
+        journal = self.make_journal(Retention())
+        self.assertFalse(journal.has_past("home", "INBOX", 7))
+        journal.keep_past("home", "INBOX", 7, [mail(1), mail(2)])
+        journal.keep_past("home", "INBOX", 7, [mail(2)])
+        self.assertTrue(journal.has_past("home", "INBOX", 7))
+        self.assertFalse(journal.has_past("home", "INBOX", 8))
+        self.assertEqual(journal.append([copy(1, "Lists", 5)], move(5, mailbox="Lists"), NOON), [])
+        self.assertEqual(journal.cursor("home", "Lists"), Cursor(uidvalidity=7, last_uid=5))
+        self.assertEqual(len(journal.append([mail(3)], None, NOON)), 1)
+        copies = [copy(2, "Lists", 6)]
+        self.assertEqual(len(journal.append(copies, None, NOON, announce_copies=True)), 1)
+
+    def test_what_was_forgotten(self) -> None:
+        """The copy of a message whose entry is gone is no news either."""
+        journal = self.make_journal(Retention(days=1))
+        journal.append([mail(1)], None, NOON)
+        journal.prune(_after(1000))
+        self.assertEqual(journal.append([copy(1, "Lists", 5)], None, _after(1000)), [])
+
     def test_known_messages(self) -> None:
         """The newest that were announced and are still there, by mailbox and UIDVALIDITY."""
         journal = self.make_journal(Retention())

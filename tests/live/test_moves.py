@@ -33,6 +33,9 @@ class MovesCase(SynchronousTestCase):
         self.addCleanup(self.rig.stop)
         with self.session() as imap:
             imap.create("Lists")
+            imap.create("Spam")
+        for mailbox, subject in (("INBOX", b"old"), ("Spam", b"no spam")):
+            self.rig.append("demo", mailbox, letter(subject, b"Message-ID: <%b@x>" % subject))
         server = f"imaps://demo@localhost:{self.rig.imaps_port}"
         table = account("home", server, ca_file=self.rig.ca_file, mailboxes=("INBOX", "Lists"))
         self.service = Service(table.replace("mailboxes", f"{self.settings}\nmailboxes"))
@@ -106,6 +109,14 @@ class _Moves(MovesCase):
         self.assertEqual(
             self.facts(reader, 2), {("gone", "INBOX", self.uid), ("filed", "Lists", 1)}
         )
+        reader.assert_silent(1.0)
+
+    def test_moved_from_before(self) -> None:
+        """What lay there at first sight is no news elsewhere; what comes from the spam is."""
+        reader = self.follow()
+        self.tell("INBOX", "MOVE", 1, "Lists")
+        self.tell("Spam", "MOVE", 1, "INBOX")
+        self.assertEqual(reader.event()["subject"], "no spam")
         reader.assert_silent(1.0)
 
     def test_copied(self) -> None:

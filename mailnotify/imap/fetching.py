@@ -74,13 +74,17 @@ class Fetching:
         self._all_items = self._items = items
         self.pushed = Pushed(view, BATCH)
 
+    def is_in_backlog(self, first_uid: int) -> bool:
+        """Whether the next answer comes from a search of before, without what came since."""
+        return self._backlog.serves(first_uid)
+
     async def fetch(self, first_uid: int) -> Sequence[Fetched]:
         """Up to `BATCH` messages from `first_uid` on; fewer only if there are no more.
 
         Raises:
             CommandRefused: the server will not.
         """
-        if not self._backlog.serves(first_uid):
+        if not self.is_in_backlog(first_uid):
             pushed = self.pushed.take(first_uid)
             if pushed is not None:
                 return pushed

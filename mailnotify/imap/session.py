@@ -233,7 +233,8 @@ class Session:
         if self._is_worth_compressing(first_uid):
             self._may_compress = False
             await self._client.compress()
-        self._hinted.pop(self._mailbox, None)  # the answer will have all that was hinted so far
+        if not self._fetching.is_in_backlog(first_uid):
+            self._hinted.pop(self._mailbox, None)  # the answer will have all that was hinted so far
         self._fetches += 1
         try:
             fetched = await self._fetching.fetch(first_uid)

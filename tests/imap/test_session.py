@@ -876,6 +876,16 @@ class ListenTests(FetchCase):
         self.listen()
         self.assertEqual(self.hints, 0)
 
+    def test_during_a_backlog(self) -> None:
+        """Mail that comes between two batches of a backlog is hinted at."""
+        self.arrive(*range(100, 110 + BATCH))
+        self.uids(12)
+        self.arrive(9000)
+        self.assertEqual(len(self.uids(100 + BATCH)), 10)
+        self.listen()
+        self.assertEqual(self.hints, 1)
+        self.assertEqual(self.uids(110 + BATCH), [9000])
+
     def test_during_fetch(self) -> None:
         """Mail that comes during a FETCH is hinted at (row 1)."""
         for listens_first in (True, False):

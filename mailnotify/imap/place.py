@@ -73,6 +73,7 @@ class Place:
         self.is_brought = False
         self.since: datetime | None = None
         self._owes = False
+        self._promised = 0
         self._replaced: NewMail | None = None
         self._journal = journal
         self._accept = accept
@@ -111,7 +112,7 @@ class Place:
         begun = self._begun
         if status.mailbox_id:
             begun = structs.replace(begun, mailbox_id=status.mailbox_id)
-        if status.modseq > begun.modseq and not self._owes:
+        if status.modseq != begun.modseq and not self._owes:  # a lost index begins it anew
             begun = structs.replace(begun, modseq=status.modseq)
         if begun != self._begun:
             self._move((), begun)
@@ -123,6 +124,18 @@ class Place:
             JournalUnwritable: the cursor could not be stored.
         """
         self._move((), advance(self._begun, (uid,)))
+
+    def ended(self, status: MailboxStatus) -> None:
+        """All that there is was read; say once what UIDNEXT promised and nobody has."""
+        if max(self.next_uid, self._promised) < status.uidnext:
+            self._promised = status.uidnext
+            self._log.info(
+                "{place}: nothing is left of UIDs {first} to {last}: it was gone before it"
+                " could be read, or never there",
+                place=self,
+                first=self.next_uid,
+                last=status.uidnext - 1,
+            )
 
     def prepare(self) -> None:
         """The mailbox is about to be opened."""

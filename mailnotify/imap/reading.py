@@ -22,11 +22,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from mailnotify.core.message import Fetched
-from mailnotify.core.sync import (
-    MailboxStatus,
-    has_news,
-    is_rebuilt,
-)
+from mailnotify.core.sync import MailboxStatus, has_news, is_rebuilt
 from mailnotify.errors import CommandRefused
 from mailnotify.imap.looking_back import look_back
 from mailnotify.imap.place import Place
@@ -384,7 +380,7 @@ class Reading:
         )
 
     async def _read(self, place: Place) -> None:
-        count = 0
+        count, status = 0, self._just_opened
         fetched = await self._fetch_first(place)
         while fetched:
             following = self._fetch_behind(fetched)
@@ -395,6 +391,8 @@ class Reading:
                 following.cancel()
                 raise
             fetched = await following
+        if status is not None:
+            place.ended(status)
         if self.session.has_changed:
             await self.session.inquire(place.known())
         if place in self._unhinted:

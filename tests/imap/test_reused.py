@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 from twisted.internet.task import Clock
 
 from mailnotify.core.events import NewMail
+from mailnotify.core.sync import MailboxStatus
 from mailnotify.imap.reading import Reading
 from tests.imap.test_reading import _NOW, ReadingCase
 
@@ -100,3 +102,23 @@ class ReusedTests(ReadingCase):
         self.begin_anew()
         self.assertEqual(self.subjects(), ["3", "4", "5", "6"])
         self.assertNotIn("arrived_since", self.take_calls())
+
+
+class PromisedTests(ReadingCase):
+    """A UIDNEXT that no message reaches."""
+
+    def test_gone_before_it_was_read(self) -> None:
+        """It is said once, whoever repeats it, and holds nothing up."""
+        said: list[object] = []
+        self.places[0]._log = SimpleNamespace(info=lambda *_, **fields: said.append(fields))
+        self.known_up_to("INBOX", 2)
+        self.session._status = lambda mailbox: MailboxStatus(
+            uidvalidity=7, uidnext=9, exists=len(self.session.uids)
+        )
+        for _ in range(3):
+            self.reading = Reading(self.session, self.places[:1], Clock())
+            self.begin()
+        self.assertEqual([(each["first"], each["last"]) for each in said], [(4, 8)])
+        self.session.arrive(9)
+        self.catch_up()
+        self.assertEqual(self.announced(), [("INBOX", 3), ("INBOX", 9)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 from tests.live.test_service import ServiceCase, letter
@@ -31,3 +33,35 @@ class RebuiltMailboxTests(ServiceCase):
         self.assertEqual(told, ["meanwhile", "after"])
         self.assertIn("was rebuilt by its server", service.log)
         reader.assert_silent()
+
+    def test_restored_backup(self) -> None:
+        """Its UIDs are given out anew under the same UIDVALIDITY: other letters are told."""
+        service = self.serve(self.home())
+        reader, follower = self.nc(service), self.follow(service)
+        self.deliver("kept")
+        folder = self.dovecot.directory / "mail" / "demo"
+        backup = self.dovecot.directory / "backup"
+        subprocess.run(["cp", "-a", folder, backup], check=True)
+        self.deliver("lost 1", "lost 2")
+        self.assertEqual(reader.subjects(3), ["kept", "lost 1", "lost 2"])
+        self.dovecot.halt()
+        service.await_log("not watching home/INBOX")
+        shutil.rmtree(folder)
+        backup.rename(folder)
+        self.dovecot.start_again()
+        self.deliver("other 1", "other 2")
+        self.assertEqual(sorted(reader.subjects(2)), ["other 1", "other 2"])
+        self.deliver("after")
+        self.assertEqual(reader.subjects(1), ["after"])
+        reader.assert_silent()
+        events = [follower.event() for _ in range(6)]
+        mails = [each for each in events if each["kind"] == "mail"]
+        self.assertEqual(len({each["id"] for each in mails}), len(mails))
+        self.assertEqual(len({each["uidvalidity"] % 2**32 for each in mails}), 1)
+
+    def deliver(self, *subjects: str) -> None:
+        """One after the other, so that UIDs are in their order."""
+        for each in subjects:
+            said = each.encode()
+            name = b"Message-ID: <%b@x>" % said.replace(b" ", b".")
+            self.dovecot.append("demo", "INBOX", letter(said, name))

@@ -205,8 +205,7 @@ class Session:
         parameter = self._resync.opening(since, known)
         status, view = await examine(self._run, mailbox, self._client.peer, parameter)
         self._resync.opened()
-        self._view = view
-        self._uidvalidity = status.uidvalidity
+        self._view, self._uidvalidity = view, status.uidvalidity
         self._fetching = Fetching(self._run, view, self._client.peer, self._items)
         modseq = since.modseq if since and "CONDSTORE" in self.capabilities else 0
         self._inquiry.opened(modseq, has_known=bool(known))

@@ -39,6 +39,13 @@ class IJournal(Interface):
     def cursors(account: str) -> Mapping[str, Cursor]:
         """How far each mailbox of an account is journalled, also such that are gone."""
 
+    def begin(moves: Sequence[CursorMove], at: datetime) -> None:
+        """Store the first cursors of mailboxes, in one transaction.
+
+        Raises:
+            JournalUnwritable: all stands as before.
+        """
+
     def rename(account: str, old: str, new: str) -> None:
         """What is known of a mailbox is known of it under another name from now on.
 

@@ -85,6 +85,13 @@ class MemoryJournal:
     def cursors(self, account: str) -> dict[str, Cursor]:
         return {name: each for (owner, name), each in self.places.items() if owner == account}
 
+    def begin(self, moves: Sequence[CursorMove], at: datetime) -> None:
+        if self.is_full:
+            raise JournalUnwritable(path="memory", reason="no space left")
+        for move in moves:
+            self.places[move.account, move.mailbox] = move.cursor
+            self.moves[move.account, move.mailbox] = at
+
     def rename(self, account: str, old: str, new: str) -> None:
         if self.is_full:
             raise JournalUnwritable(path="memory", reason="no space left")

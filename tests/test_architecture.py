@@ -57,6 +57,7 @@ FLOORS = {
     "mailnotify.imap.alerts": 2,
     "mailnotify.imap.answers": 0,
     "mailnotify.imap.awaiting": 2,
+    "mailnotify.imap.census": 2,
     "mailnotify.imap.client": 2,
     "mailnotify.imap.commands": 0,
     "mailnotify.imap.comparing": 2,

@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from mailnotify.errors import CommandRefused, PeerError
+from mailnotify.core.sync import MailboxStatus
 from mailnotify.imap.crowding import is_crowded
 from mailnotify.imap.place import Place
 from mailnotify.imap.planning import Group, arrange, share_out
@@ -191,8 +192,6 @@ class Crew(MultiService):
             account=self.account,
             count=self._most,
         )
-        # The seat that was refused is in the middle of its attempt.
-        self._clock.callLater(0, self._share_out)
 
     def _regrow(self) -> None:
         if self._most < self._budget:
@@ -273,7 +272,7 @@ class Seat(Witness):
 
 
 class Rounds:
-    """A seat's part in looking for mailboxes; see `mailnotify.imap.reading.Census`."""
+    """A seat's part in looking for mailboxes; see `mailnotify.imap.census.Census`."""
 
     def __init__(self, crew: Crew, seat: Seat, roster: Roster) -> None:
         self._crew = crew
@@ -302,3 +301,6 @@ class Rounds:
 
     def remember(self) -> None:
         self._roster.remember()
+    def begin(self, found: Sequence[tuple[Place, MailboxStatus]]) -> None:
+        self._roster.begin(found)
+

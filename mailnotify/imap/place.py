@@ -117,6 +117,13 @@ class Place:
         if begun != self._begun:
             self._move((), begun)
 
+    def baseline(self, status: MailboxStatus) -> CursorMove:
+        """What `begin` would store of a mailbox that was never seen before."""
+        self.refusal = None
+        decided = plan(None, status)
+        assert isinstance(decided, Baseline)
+        return CursorMove(account=self.account, mailbox=self.mailbox, cursor=decided.cursor)
+
     def end_at(self, uid: int) -> None:
         """Nobody had seen it before, and what lay in it up to here was there before us.
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -24,6 +23,7 @@ from twisted.logger import Logger
 from mailnotify.core.message import Fetched
 from mailnotify.core.sync import MailboxStatus, has_news, is_rebuilt
 from mailnotify.errors import CommandRefused
+from mailnotify.imap.census import Census
 from mailnotify.imap.looking_back import look_back
 from mailnotify.imap.place import Place
 from mailnotify.imap.responses import ListItem, NumberSet
@@ -34,33 +34,6 @@ from mailnotify.interfaces import IMailSession
 
 _MOST_LOOKED_INTO = 50
 """What one mailbox's STATUS said; more than that has not been said by mistake."""
-
-
-class Census(Protocol):
-    """Knows which mailboxes a connection has to see, where patterns bring them."""
-
-    @property
-    def roots(self) -> Sequence[str]:
-        """Below these mailboxes lies all that a pattern can bring; "" is everything."""
-
-    @property
-    def is_due(self) -> bool:
-        """Whether this connection has to look."""
-
-    def told(self, item: ListItem) -> bool:
-        """The server said that a name has changed; whether this connection has to look."""
-
-    def saw(self, mailbox: str) -> bool:
-        """The server spoke of a mailbox; whether this connection has to look."""
-
-    def want(self) -> None:
-        """A mailbox is missed: somebody has to look soon."""
-
-    async def look(self, session: IMailSession, home: Place) -> Sequence[Place]:
-        """See what there is; what this connection is to see from now on."""
-
-    def remember(self) -> None:
-        """All that this connection knew of is read: store what has to be known of it."""
 
 
 class Reading:
@@ -291,6 +264,7 @@ class Reading:
         Args:
             mailboxes: that were asked about; default: all but the home.
         """
+        first: list[tuple[Place, MailboxStatus]] = []
         for mailbox in self._names() if mailboxes is None else mailboxes:
             place, status = self._places[key(mailbox)], statuses.get(mailbox)
             if status is None:
@@ -299,9 +273,14 @@ class Reading:
             self._missed.discard(place)
             is_known = status.uidnext and status.uidvalidity
             if place.cursor is None and is_known and not (place.is_new and status.uidnext > 1):
-                place.begin(status)
+                first.append((place, status))
             elif self._is_reason(place, status):
                 self._wait_for(place)
+        if self._census is not None and first:
+            self._census.begin(first)
+            return
+        for place, status in first:
+            place.begin(status)
 
     def _missing(self, mailbox: str) -> CommandRefused:
         return CommandRefused(

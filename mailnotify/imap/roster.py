@@ -255,6 +255,14 @@ class Roster:
         if lost:
             self._log.info("no longer watching {names}: gone", names=self._shown(*lost))
 
+    def begin(self, found: Sequence[tuple[Place, MailboxStatus]]) -> None:
+        """These were seen for the first time; of thousands that is one transaction.
+
+        Raises:
+            JournalUnwritable: no first cursor is stored.
+        """
+        self._journal.begin([place.baseline(status) for place, status in found], self._now())
+
     def remember(self) -> None:
         """Store since when there is nothing new, if all that was brought has been opened.
 

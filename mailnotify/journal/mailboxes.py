@@ -8,7 +8,7 @@ a mailbox that was not there then has come later.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zlib import crc32
@@ -87,6 +87,18 @@ class Mailboxes:
                 f"the cursor of {mailbox!r} of {account!r} has changed by itself"
             )
         return cursor
+
+    def begin(self, moves: Sequence[CursorMove], at: datetime) -> None:
+        """Store cursors without events, in one transaction.
+
+        Raises:
+            JournalUnwritable: all stands as before.
+        """
+        moved = (at - _ZERO) // _MICROSECOND
+        with self._database.writing() as connection:
+            connection.executemany(MOVE, [(*cursor_row(each), moved) for each in moves])
+        for each in moves:
+            self.moved(each)
 
     def rename(self, account: str, old: str, new: str) -> None:
         """Carry the cursor of a mailbox, and its messages, to the name that it has now.

@@ -129,6 +129,14 @@ class SqliteJournal:
         """How far each mailbox of an account is journalled, also such that are gone."""
         return self._mailboxes.cursors(account)
 
+    def begin(self, moves: Sequence[CursorMove], at: datetime) -> None:
+        """Store the first cursors of mailboxes, in one transaction.
+
+        Raises:
+            JournalUnwritable: all stands as before.
+        """
+        self._mailboxes.begin(moves, at)
+
     def rename(self, account: str, old: str, new: str) -> None:
         """What is known of a mailbox is known of it under another name from now on.
 

@@ -115,6 +115,15 @@ class JournalContract:
         self.assertEqual(kinds, ["MailSeen", "MailGone", "MailSeen"])
         self.assertEqual([each.seq for each in journal.read(0, 10)], [1, 2, 3, 4, 5])
 
+    def test_many_mailboxes_begin(self) -> None:
+        """Their cursors are stored together, and nothing is told."""
+        journal = self.make_journal(Retention())
+        journal.begin([move(3), move(4, mailbox="Lists")], NOON)
+        self.assertEqual(journal.cursor("home", "INBOX"), Cursor(uidvalidity=7, last_uid=3))
+        self.assertEqual(journal.cursor("home", "Lists"), Cursor(uidvalidity=7, last_uid=4))
+        self.assertEqual(journal.moved("home", "Lists"), NOON)
+        self.assertEqual(journal.head, 0)
+
     def test_a_mailbox_is_renamed(self) -> None:
         """Cursor and messages go with it, and the messages keep the ids that were told."""
         journal = self.make_journal(Retention())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.live.test_service import letter
+from tests.rigs import PATIENCE_SECONDS, wait_until
 from tests.rigs.cyrus import Cyrus
 from tests.rigs.dovecot import Dovecot
 from tests.rigs.service import Follower, Lines, Service, account
@@ -64,13 +66,18 @@ class PatternCase(SynchronousTestCase):
         return service, self.again(service)
 
     def again(self, service: Service) -> Lines:
-        """The service starts, and watches all that it knew before."""
-        count = service.log.count("] watching home/INBOX")
+        """The service starts, and watches all that it knew before, over one connection or more."""
+        counts = {each: self.watched(service, each) for each in ("INBOX", "Lists")}
         service.start()
         reader = Lines(service.port)
         self.addCleanup(reader.close)
-        service.await_log("] watching home/INBOX", count + 1)
+        for each, count in counts.items():
+            wait_until(lambda: self.watched(service, each) > count, f"watching {each}")  # noqa: B023
         return reader
+
+    def watched(self, service: Service, name: str) -> int:
+        """How often the log tells that it is watched."""
+        return len(re.findall(rf"\] watching home/.*{name}", service.log))
 
     def await_names(self, service: Service, words: str) -> None:
         service.await_log(
@@ -126,7 +133,7 @@ class NotifyTests(PatternCase):
         told: list[str] = []
         with contextlib.suppress(AssertionError):
             while len(told) <= count:
-                event = reader.event(timeout_seconds=30 if len(told) < count else 0.5)
+                event = reader.event(PATIENCE_SECONDS if len(told) < count else 0.5)
                 told += [event["subject"]] if event["kind"] == "mail" else []
         return told
 

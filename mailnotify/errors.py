@@ -284,7 +284,7 @@ class DesktopUnavailable(OperatorError):
 
 @dataclass(eq=False, kw_only=True)
 class NotConnected(PeerError):
-    """Check the network and the server; mailnotify connects again by itself."""
+    """Check the network and the server; the service connects again by itself."""
 
     peer: str
     reason: str

@@ -17,11 +17,13 @@ from collections.abc import Awaitable, Callable, Sequence, Set
 
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService, Service
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from mailnotify.errors import CommandRefused, PeerError
 from mailnotify.core.sync import MailboxStatus
+from mailnotify.errors import CommandRefused, PeerError
 from mailnotify.imap.crowding import is_crowded
 from mailnotify.imap.place import Place
 from mailnotify.imap.planning import Group, arrange, share_out
@@ -33,7 +35,10 @@ from mailnotify.imap.witness import Witness
 from mailnotify.interfaces import IMailSession
 
 PATIENCE_SECONDS = 5.0
-"""Refusals within this time are one: several watchers may have been on their way."""
+"""After the last of several refusals what was learned of them is said, once."""
+
+ROOM_SECONDS = 1.0
+"""After which a server should have noticed that somebody has left."""
 
 REGROW_SECONDS = 3600.0
 """After this a server that found us too many is asked for one connection more."""
@@ -83,7 +88,7 @@ class Crew(MultiService):
         self._capabilities: Set[str] = frozenset()
         self._groups: tuple[Group, ...] = (Group(mailboxes=tuple(self._places)),)
         self._seats: list[Seat] = []
-        self._crowded_at: float | None = None
+        self._telling: IDelayedCall | None = None
         regrowing = TimerService(REGROW_SECONDS, self._regrow)
         regrowing.clock = clock
         regrowing.setServiceParent(self)
@@ -96,6 +101,12 @@ class Crew(MultiService):
             if each.parent is self and not each.running:
                 each.startService()
 
+    def stopService(self) -> Deferred[object]:
+        """As in the base class."""
+        self._tell_later(None)
+        stopped: Deferred[object] = super().stopService()
+        return stopped
+
     def check(self) -> None:
         """See after all connections now: the machine has slept."""
         for seat in self._seats:
@@ -105,12 +116,7 @@ class Crew(MultiService):
 
     async def begin(self, seat: Seat) -> Reading:
         """Open a session for this seat, and say what it is to do."""
-        try:
-            session = await self._open_session()
-        except PeerError as error:
-            if len(self._groups) > 1 and is_crowded(error):
-                self._crowded()
-            raise
+        session = await self._open(seat)
         if seat is self._seats[0]:  # what its server can do holds for all
             self._capabilities = session.capabilities
             await self._look_first(session)
@@ -123,6 +129,19 @@ class Crew(MultiService):
             is_notified=seat.group.is_notified,
             census=None if self._roster is None else Rounds(self, seat, self._roster),
         )
+
+    async def _open(self, seat: Seat) -> IMailSession:
+        """Open a session; where it is one too many, wait until there is room or none needed."""
+        while True:
+            try:
+                session = await self._open_session()
+            except PeerError as error:
+                if not (is_crowded(error) and self._is_lesson(seat)):
+                    raise
+                await deferLater(self._clock, ROOM_SECONDS)  # it may be dismissed meanwhile
+            else:
+                seat.is_replacing = False
+                return session
 
     def places(self, seat: Seat) -> list[Place]:
         """What this seat watches, or is going to."""
@@ -181,12 +200,27 @@ class Crew(MultiService):
 
     # -- more and fewer
 
-    def _crowded(self) -> None:
-        now = self._clock.seconds()
-        if self._crowded_at is not None and now - self._crowded_at < PATIENCE_SECONDS:
-            return
-        self._crowded_at = now
-        self._most = len(self._groups) - 1
+    def _is_lesson(self, seat: Seat) -> bool:
+        """Those who were let in, or are under way, are as many as there can be.
+
+        But not if this one has just given up another connection, which may count still.
+        """
+        is_replacing, seat.is_replacing = seat.is_replacing, False
+        if is_replacing or len(self._groups) == 1:
+            return is_replacing
+        seat.is_refused = True
+        self._most = max(sum(not each.is_refused for each in self._seats), 1)
+        self._tell_later(PATIENCE_SECONDS)
+        # The seat that was refused is in the middle of its attempt.
+        self._clock.callLater(0, self._share_out)
+        return True
+
+    def _tell_later(self, seconds: float | None) -> None:
+        if self._telling is not None and self._telling.active():
+            self._telling.cancel()
+        self._telling = None if seconds is None else self._clock.callLater(seconds, self._tell)
+
+    def _tell(self) -> None:
         self._log.info(
             "the server of {account} takes no more than {count} connections of ours now",
             account=self.account,
@@ -204,6 +238,8 @@ class Crew(MultiService):
         self._groups = arrange(groups, [each.group for each in self._seats])
         while len(self._seats) > len(self._groups):
             self._seats.pop().watcher.disownServiceParent()
+        for seat in self._seats:
+            seat.is_refused = False  # there should be room now
         for seat, group in zip(self._seats, self._groups, strict=False):
             if seat.group not in (None, group) and seat is not asking:
                 seat.restart()
@@ -223,6 +259,8 @@ class Seat(Witness):
     Attributes:
         group: what its last session was told to do.
         watcher: who sits here.
+        is_refused: the server had no room for it.
+        is_replacing: it gave up another connection, which the server may count still.
     """
 
     watcher: Watcher
@@ -231,9 +269,11 @@ class Seat(Witness):
         self._crew = crew
         self.number = number
         self.group: Group | None = None
+        self.is_refused = self.is_replacing = False
 
     def __str__(self) -> str:
-        names = [str(each) for each in self._places] or [self._crew.account]
+        seen = [each for each in self._places if each.refusal is None]
+        names = [str(each) for each in seen or self._places] or [self._crew.account]
         rest = len(names) - _MOST_NAMED
         return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -244,6 +284,7 @@ class Seat(Witness):
     def restart(self) -> None:
         """Let the session go; the next one has other mailboxes."""
         self.group = None
+        self.is_replacing = True
         self.watcher.stopService().addCallback(self._start_again)
 
     def _start_again(self, _: None) -> None:
@@ -299,8 +340,8 @@ class Rounds:
     async def look(self, session: IMailSession, home: Place) -> Sequence[Place]:
         return await self._crew.look(self._seat, session, home)
 
-    def remember(self) -> None:
-        self._roster.remember()
     def begin(self, found: Sequence[tuple[Place, MailboxStatus]]) -> None:
         self._roster.begin(found)
 
+    def remember(self) -> None:
+        self._roster.remember()

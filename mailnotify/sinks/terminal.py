@@ -140,7 +140,8 @@ class LogSink:
 
 def _what(event: Event, style: Style) -> str:
     if isinstance(event, AccountState):
-        detail = clean(f"{event.cause} {event.remedy}", LINE_BYTES)
+        sentences = filter(None, (event.cause.rstrip("."), event.remedy))
+        detail = clean(". ".join(sentences), LINE_BYTES)
         colour = _GREEN if event.state == CONNECTED else _RED
         return f"{style(colour, clean(event.state, _PART_BYTES))}  {detail}".rstrip()
     if isinstance(event, MailFiled | MailSeen | MailGone):

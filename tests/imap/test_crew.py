@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.config.schema import Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.errors import CommandRefused, LoginDeferred, NotConnected
-from mailnotify.imap.crew import PATIENCE_SECONDS, REGROW_SECONDS, Crew, Seat
+from mailnotify.imap.crew import REGROW_SECONDS, Crew, Seat
 from mailnotify.imap.place import Place
 from mailnotify.imap.watcher import Watcher
 from mailnotify.imap.witness import Witness
@@ -141,6 +142,15 @@ class CrewTests(CrewCase):
         self.start()
         self.assertEqual(self.server.homes(), ["INBOX", "Work", "Lists", "Old"])
 
+    def test_a_mailbox_that_is_not_there(self) -> None:
+        """It is said not to be watched, and not in the same breath to be."""
+        crew = self.start(budget=1)
+        (seat,) = crew._seats
+        self.assertEqual(str(seat), "home/INBOX, home/Work, home/Lists and 1 more")
+        no = CommandRefused(peer="fake", command="STATUS", status="NO", said="no")
+        crew._places["Work"].refusal = no
+        self.assertEqual(str(seat), "home/INBOX, home/Lists, home/Old")
+
     def test_notify(self) -> None:
         """One connection is told of all."""
         self.server.capabilities = frozenset({"IDLE", "NOTIFY"})
@@ -249,16 +259,42 @@ class CrowdedTests(CrewCase):
         self.advance(REGROW_SECONDS)
         self.assertEqual(len(self.server.open), 3)
 
-    def test_refused_together(self) -> None:
-        """Three refusals at one moment count as one: each may be the others' fault."""
-        self.server.limit = 1
-        self.start()
-        self.assertEqual(self.server.refusals, 3)
+    def test_learned_at_once(self) -> None:
+        """Whoever was refused leaves, and those who were let in see all: nobody tries again."""
+        for limit in (1, 2, 3):
+            self.setUp()
+            self.server.limit = limit
+            crew = self.start()
+            self.assertEqual(self.server.refusals, 4 - limit)
+            self.advance(0.5)
+            self.assertEqual(self.server.homes(), ["INBOX", "Work", "Lists"][:limit])
+            self.advance(600)
+            self.assertEqual(self.server.refusals, 4 - limit)
+            self.stop(crew)
+
+    def test_said_once(self) -> None:
+        """One line for all refusals, and none for the watchers that left."""
+        self.server.limit = 2
+        with capturedLogs() as logged:
+            self.start()
+            self.advance(600)
+        said = [formatEvent(each) or "" for each in logged]
+        told = [each for each in said if "no more than 2 connections" in each]
+        self.assertEqual((len(told), [each for each in said if "not watching" in each]), (1, []))
+        heard = [each for witness in self.witnesses.values() for each in witness.heard]
+        self.assertNotIn("failed", heard)
+
+    def test_a_connection_that_was_just_given_up(self) -> None:
+        """A server that counts it still does not make us give up another one."""
+        self.server.limit = 2
+        crew = self.start()
+        self.assertEqual(self.server.homes()[:1], ["INBOX"])
+        self.server.limit = 1  # the second one begins anew with more mailboxes
         self.advance(0.5)
-        self.assertEqual(self.server.homes(), ["INBOX"])
-        self.server.limit = 3
-        self.advance(PATIENCE_SECONDS - 1)
-        self.assertEqual(self.server.homes(), ["INBOX", "Work", "Lists"])
+        self.server.limit = 2
+        self.advance(5)
+        self.assertEqual(self.server.homes(), ["INBOX", "Work"])
+        self.stop(crew)
 
     def test_refused_altogether(self) -> None:
         """Where not even one is taken, fewer would not help: it is tried again."""

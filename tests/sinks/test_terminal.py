@@ -59,7 +59,7 @@ class TextLineTests(SynchronousTestCase):
         """A blind account is a line with its cause and remedy."""
         self.assertEqual(
             self.line(entry(event=blind())),
-            "2026-01-31 08:00:00  home/INBOX  blind  no connection Check the network.",
+            "2026-01-31 08:00:00  home/INBOX  blind  no connection. Check the network.",
         )
 
     def test_connected(self) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 from twisted.application.service import MultiService
 from twisted.internet.base import ReactorBase
@@ -16,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.errors import PositionBusy
 from mailnotify.position import PositionFile
+from mailnotify.sinks.once import Once
 from mailnotify.taps.client import Client, Options, makeService
 from mailnotify.taps.reaching import Address, endpoint_of, parse_address
 
@@ -122,6 +124,17 @@ class MakeServiceTests(SynchronousTestCase):
         service, _ = self.service("--store-first")
         (client,) = service
         self.assertIsInstance(client, Client)
+
+    def test_several_servers(self) -> None:
+        """Each is followed from a position of its own, and what they tell is shown once."""
+        words = [word for n in (1, 2, 3) for word in ("--server", f"127.0.0.{n}:1")]
+        service, _ = self.service("--no-desktop", *words)
+        clients = cast(list[Client], list(service))
+        names = [each._positions._path.name for each in clients if each._positions]
+        self.assertEqual(names, [f"127.0.0.{n}%3A1.position" for n in (1, 2, 3)])
+        first, *others = [each._sinks for each in clients]
+        self.assertTrue(all(each is first for each in others))
+        self.assertIsInstance(first[0], Once)
 
     def test_position_in_use(self) -> None:
         """A client whose position is in use ends the process with EX_CONFIG and a sentence."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -20,9 +21,10 @@ class ExampleTests(ServiceCase):
 
     def run_example(self, name: str, service: Service, count: int, kept: Path) -> list[str]:
         """The lines that an example prints until it has seen so many messages."""
+        shell = [] if name.endswith(".sh") else [sys.executable]
         done = subprocess.run(
-            [sys.executable, str(EXAMPLES / name), str(service.port), str(count), str(kept)],
-            env=child_environment(),
+            [*shell, str(EXAMPLES / name), str(service.port), str(count), str(kept)],
+            env=child_environment(PATH=f"{service.directory}:{os.environ['PATH']}"),
             capture_output=True,
             text=True,
             timeout=300,
@@ -51,6 +53,21 @@ class ExampleTests(ServiceCase):
     def test_twisted(self) -> None:
         """So is a page of Twisted."""
         self.resume("follow_twisted.py")
+
+    def test_resuming_shell(self) -> None:
+        """A shell goes on where it stopped, too; the first time with all that is kept."""
+        service = self.serve(self.home())
+        command = service.directory / "mailnotify"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mailnotify "$@"\n')
+        command.chmod(0o700)
+        follower = self.follow(service, "now")
+        self.dovecot.deliver("demo", *(letter(b"no %d" % n) for n in range(3)))
+        follower.events(3)
+        kept = service.directory / "position"
+        for count, subjects in ((2, ["no 0", "no 1"]), (1, ["no 2"])):
+            lines = self.run_example("resume.sh", service, count, kept)
+            told = [json.loads(line)["event"]["subject"] for line in lines]
+            self.assertEqual(told, subjects)
 
     def test_shell(self) -> None:
         """And `nc`, for what comes while it runs."""

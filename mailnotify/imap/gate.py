@@ -8,7 +8,8 @@ any connection.
 
 The delays are apart from those of a network that fails: after a refusal they
 begin with a quarter of an hour and double up to some hours; after a "not now" they
-are patient, and as long as the server asks for.
+are patient, and as long as the server asks for. "Too many connections" is neither:
+what to do then is the business of the crew (`mailnotify.imap.crew`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from twisted.internet.interfaces import IReactorTime
 from mailnotify.config.schema import Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.errors import LoginDeferred, LoginDenied
+from mailnotify.imap.crowding import is_crowded
 
 PATIENCE = 10.0
 """How much longer than after a broken connection we wait after a "not now", at first."""
@@ -84,6 +86,8 @@ class LoginGate:
         except LoginDenied as error:
             raise self._shut(error, self._denials, 0.0) from None
         except LoginDeferred as error:
+            if is_crowded(error):  # it is no login that was refused, and others have theirs
+                raise
             raise self._shut(error, self._deferrals, error.retry_seconds or 0.0) from None
         self._is_proved = True
         self._error = None

@@ -96,6 +96,14 @@ class GateTests(SynchronousTestCase):
         self.assertEqual(found[:4], [10, 20, 40, 80])
         self.assertEqual(found[-1], 900)
 
+    def test_too_many_connections(self) -> None:
+        """That says nothing of the login: others, and those who give up one, are let through."""
+        crowded = LoginDeferred(peer="p", user="ada", said="Too many simultaneous connections")
+        self.assertIsNone(self.retry_seconds(crowded))
+        entered = self.enter()
+        self.end("session")
+        self.assertEqual(self.successResultOf(entered), "session")
+
     def test_suggested_pause(self) -> None:
         """A server that says how long is given so long, and at least our own patience."""
         asks = LoginDeferred(peer="p", user="ada", said="later", retry_seconds=299.0)

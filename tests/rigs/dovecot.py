@@ -48,7 +48,6 @@ auth_username_format = %Ln
 auth_failure_delay = 0
 mail_plugins = {mail_plugins}
 mail_location = maildir:{directory}/mail/%n
-mail_max_userip_connections = 2000
 mailbox_idle_check_interval = 1s
 imap_idle_notify_interval = 2 mins
 passdb {{
@@ -60,6 +59,7 @@ userdb {{
   args = uid={uid} gid={gid} home={directory}/mail/%n
 }}
 protocol imap {{
+  mail_max_userip_connections = {most_connections}
   mail_plugins = {imap_plugins}
 }}
 namespace inbox {{
@@ -122,11 +122,19 @@ class Dovecot:
         ca_file: what a client must trust.
     """
 
-    def __init__(self, directory: Path, capability: str, *, compresses: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        capability: str,
+        *,
+        compresses: bool = False,
+        most_connections: int = 2000,
+    ) -> None:
         self._program = require("dovecot", "dovecot-imapd")
         self.directory = directory
         self._capability = capability
         self._compresses = compresses
+        self._most_connections = most_connections
         self._process: subprocess.Popen[bytes] | None = None
         self.imap_port, self.imaps_port = free_port(), free_port()
         self.lmtp_port, self.sasl_port = free_port(), free_port()
@@ -135,16 +143,21 @@ class Dovecot:
         self._write_files()
 
     @classmethod
-    def start(cls, *, capability: str = "", compresses: bool = False) -> Dovecot:
+    def start(
+        cls, *, capability: str = "", compresses: bool = False, most_connections: int = 2000
+    ) -> Dovecot:
         """Start a server.
 
         Args:
             capability: overrides what it offers, as in ``IMAP4rev1``.
             compresses: it offers COMPRESS=DEFLATE.
+            most_connections: of one user from one address.
         """
         directory = Path(tempfile.mkdtemp(prefix="mailnotify-dovecot-"))
         try:
-            rig = cls(directory, capability, compresses=compresses)
+            rig = cls(
+                directory, capability, compresses=compresses, most_connections=most_connections
+            )
             rig.start_again()
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
@@ -171,6 +184,7 @@ class Dovecot:
             sasl_port=self.sasl_port,
             mail_plugins="zlib" if self._compresses else "",
             imap_plugins="zlib imap_zlib" if self._compresses else "",
+            most_connections=self._most_connections,
         )
         if self._capability:
             text += f"imap_capability = {self._capability}\n"

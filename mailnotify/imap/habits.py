@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+from mailnotify.imap.responses import shared
+
 LONGEST_IDLE_SECONDS = 28 * 60.0
 """RFC 2177 lets a server log us out after 30 min."""
 
@@ -50,7 +52,7 @@ class Habits:
 
     def believed(self, capabilities: Set[str]) -> frozenset[str]:
         """Of what it offers, what it was not seen to refuse."""
-        return frozenset(capabilities - self._untrue)
+        return shared(frozenset(capabilities - self._untrue))
 
     def refused(self, capability: str) -> None:
         """It will not do what it offers."""

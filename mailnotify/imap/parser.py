@@ -35,6 +35,7 @@ from mailnotify.imap.responses import (
     Recent,
     Response,
     Unparsed,
+    shared,
 )
 from mailnotify.imap.status_line import STATUSES, read_continuation, read_status, read_tagged
 from mailnotify.imap.tokens import Malformed, tree, word, words
@@ -114,7 +115,7 @@ def _read_enabled(rest: Framed) -> Enabled:
 
 
 def _upper(rest: Framed) -> frozenset[str]:
-    return frozenset(name.upper() for name in words(tree(rest)))
+    return shared(frozenset(name.upper() for name in words(tree(rest))))
 
 
 def _read_id(rest: Framed) -> Id:

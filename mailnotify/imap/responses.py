@@ -17,6 +17,7 @@ import enum
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -28,6 +29,19 @@ bytes, are `bytes`.
 """
 
 _NUMBER_DIGITS = 20  # 2^64 - 1
+
+
+_MOST_SHARED = 100  # a server of many talents offers fifty
+
+
+def shared(names: frozenset[str]) -> frozenset[str]:
+    """The same names, as one object for all connections: a list of fifty takes 5 KiB."""
+    return _shared(names) if len(names) <= _MOST_SHARED else names
+
+
+@lru_cache(maxsize=32)
+def _shared(names: frozenset[str]) -> frozenset[str]:
+    return names
 
 
 class Status(enum.Enum):
@@ -94,7 +108,7 @@ class Code(Struct, frozen=True):
         """What ``[CAPABILITY …]`` lists, in upper case; None for every other code."""
         if self.name != "CAPABILITY":
             return None
-        return frozenset(word.upper() for word in self.arguments if isinstance(word, str))
+        return shared(frozenset(word.upper() for word in self.arguments if isinstance(word, str)))
 
     @property
     def flags(self) -> tuple[str, ...]:

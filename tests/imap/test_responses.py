@@ -213,6 +213,17 @@ class TableTests(SynchronousTestCase):
         ):
             self.assertEqual(said(data), Unparsed(kind="", raw=data))
 
+    def test_capabilities_are_shared(self) -> None:
+        """A thousand connections that hear the same list keep one; an endless one is not kept."""
+        line = b"* CAPABILITY " + b" ".join(b"X-%d" % number for number in range(60))
+        first, again = parse((line,)), parse((line.lower(),))
+        assert isinstance(first, Capabilities) and isinstance(again, Capabilities)
+        self.assertIs(first.names, again.names)
+        line += b" " + b" ".join(b"Y-%d" % number for number in range(60))
+        first, again = parse((line,)), parse((line,))
+        assert isinstance(first, Capabilities) and isinstance(again, Capabilities)
+        self.assertIsNot(first.names, again.names)
+
     def test_capabilities_and_enabled(self) -> None:
         """Capabilities are upper case, whatever the server wrote."""
         self.check(

@@ -271,7 +271,7 @@ class Reading:
                 self._refuse(place, self._missing(mailbox))
                 continue
             self._missed.discard(place)
-            is_known = status.uidnext and status.uidvalidity
+            is_known = status.uidvalidity and status.uidnext > status.exists  # else a lie
             if place.cursor is None and is_known and not (place.is_new and status.uidnext > 1):
                 first.append((place, status))
             elif self._is_reason(place, status):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from msgspec import structs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -88,6 +90,23 @@ class SweepTests(ReadingCase):
         self.assertEqual(self.announced(), [])
         self.assertEqual(self.journal.cursor("home", "Work").last_uid, 5)
         self.assertEqual(self.journal.cursor("home", "Lists").last_uid, 0)
+
+    def test_first_sight_of_a_server_that_cannot_count(self) -> None:
+        """A UIDNEXT in STATUS that cannot be right makes no old mail new: it is looked at."""
+        self.session.others = {"Work": [5, 6, 9], "Lists": [2]}
+        honest, self.session.survey = self.session.survey, self.understated  # type: ignore[method-assign]
+        self.begin()
+        self.session.survey = honest  # type: ignore[method-assign]
+        self.assertIn("examine Work", self.session.calls)
+        self.assertEqual(self.announced(), [])
+        self.assertEqual(self.journal.cursor("home", "Work").last_uid, 9)
+        self.assertEqual(self.journal.cursor("home", "Lists").last_uid, 2)
+
+    async def understated(self, mailboxes: Sequence[str]) -> Mapping[str, MailboxStatus]:
+        """STATUS of a server whose UIDNEXT is 1, and of one where it is 0."""
+        found = await type(self.session).survey(self.session, mailboxes)
+        low = {"Work": 1, "Lists": 0}
+        return {each: structs.replace(found[each], uidnext=low[each]) for each in found}
 
     def test_quiet_sweep(self) -> None:
         """A poll is one question for all mailboxes, and opens none."""

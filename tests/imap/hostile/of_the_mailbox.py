@@ -125,6 +125,11 @@ UIDNEXT = (
         faults=(Fault(step="EXAMINE", act=swap(rb"UIDNEXT \d+", b"UIDNEXT 4000"), times=1),),
     ),
     Behaviour(
+        name="UIDNEXT is 0 everywhere",
+        seen="servers that cannot count; at first sight it would make all mail new",
+        faults=(Fault(step="*", act=swap(rb"UIDNEXT \d+", b"UIDNEXT 0")),),
+    ),
+    Behaviour(
         name="UIDNEXT is 1 always",
         seen="home-made servers",
         faults=(Fault(step="EXAMINE", act=swap(rb"UIDNEXT \d+", b"UIDNEXT 1")),),

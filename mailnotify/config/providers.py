@@ -8,6 +8,7 @@ for mailbox.org, Infomaniak and the Proton Bridge from public code and reports.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from msgspec import Struct
 
@@ -151,6 +152,19 @@ _FEW_CONNECTIONS = 4
 def connections_for(server: Server) -> int:
     """How many connections an account at this server may hold."""
     return _CONNECTIONS.get(server.host, _FEW_CONNECTIONS)
+
+
+_IDLE_SECONDS = {
+    "imap.aol.com": 240.0,
+    "imap.mail.yahoo.com": 240.0,
+    "imap.larksuite.com": 540.0,
+}
+"""AOL ends an IDLE after 300 s (imapfilter, issue 311), and Yahoo runs it; Lark after 10 min."""
+
+
+def idle_seconds_for(server: Server) -> float:
+    """How long one IDLE may last at this server; for ever where nothing is known."""
+    return _IDLE_SECONDS.get(server.host, inf)
 
 
 def security_name(security: Security) -> str:

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from mailnotify.auth.sasl import Credentials
-from mailnotify.config.providers import connections_for
+from mailnotify.config.providers import connections_for, idle_seconds_for
 from mailnotify.config.schema import Account, Config, Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.core.patterns import Wanted
@@ -153,7 +153,8 @@ class Watching(MultiService):
 
     def _opener(self, account: Account, alerts: Alerts) -> Opener:
         """How the connections of one account are made: its mailboxes share a gate."""
-        habits = self._habits.setdefault(account.server.host, Habits())
+        learned = Habits(idle_seconds=idle_seconds_for(account.server))
+        habits = self._habits.setdefault(account.server.host, learned)
         gate = LoginGate(account.timing, jitter=random.random, clock=self._reactor)
 
         def attempt(credentials: Callable[[], Awaitable[Credentials]]) -> Awaitable[IMailSession]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailnotify.config.providers import BY_NAME, PROVIDERS, note_for
+from mailnotify.config.providers import BY_NAME, PROVIDERS, idle_seconds_for, note_for
 from mailnotify.config.schema import Security, Server
 from mailnotify.config.servers import is_host
 
@@ -34,6 +36,14 @@ class ProvidersTests(SynchronousTestCase):
             ("protonbridge",),
         ):
             self.assertLessEqual(set(names), BY_NAME.keys())
+
+    def test_how_long_an_idle_lasts(self) -> None:
+        """Known of a few; of the others nothing is assumed."""
+        known = {"aol": 240.0, "yahoo": 240.0, "gmail": inf}
+        for name, seconds in known.items():
+            self.assertEqual(
+                idle_seconds_for(BY_NAME[name].imap_server("ada@example.org")), seconds
+            )
 
     def test_note(self) -> None:
         """What a user stumbles over is known by the server; for others there is nothing."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from twisted.internet.error import ConnectionDone
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -22,6 +24,15 @@ class SilenceTests(SynchronousTestCase):
         """Whatever is configured; a server may log us out after 30."""
         self.assertEqual(self.habits.idle_seconds(1740), LONGEST_IDLE_SECONDS)
         self.assertEqual(self.habits.idle_seconds(540), 540)
+
+    def test_known_before(self) -> None:
+        """What is known of a provider needs no connection that is cut; less is learned."""
+        habits = Habits(idle_seconds=240)
+        self.assertEqual((habits.idle_seconds(540), habits.idle_seconds(60)), (240, 60))
+        self.assertEqual(Habits(idle_seconds=inf).idle_seconds(1740), LONGEST_IDLE_SECONDS)
+        habits.cut_after(100)
+        habits.cut_after(101)
+        self.assertEqual(habits.idle_seconds(540), 80)
 
     def test_cut_twice(self) -> None:
         """What happens twice after the same time is prevented."""

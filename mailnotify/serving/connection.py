@@ -187,6 +187,7 @@ class NotifyProtocol(Protocol):
     def abort(self) -> None:
         """Cut the connection now."""
         self.transport.abortConnection()
+        self.step_out()
 
     def ping(self) -> None:
         """Ask for a sign of life."""

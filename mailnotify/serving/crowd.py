@@ -8,8 +8,8 @@ write. Lines are dealt in slices, so that ten thousand members hold up nobody.
 What a message costs is mostly the kernel's part of sending it. Of our own part most
 is waiting for memory: the kernel's share of ten thousand connections fills the caches,
 and every object that is looked at has to be fetched again. So those who are shown the
-same stand in a list of their `write` methods, which is kept from message to message
-as long as nobody comes or goes.
+same stand in a list of what sends to them, which is kept from message to message as
+long as nobody comes or goes.
 
 Whoever is not as simple as that leaves with his position and goes on alone: one
 who speaks, who does not read, who would be sent too much at once; and all of
@@ -53,8 +53,8 @@ Topic = tuple[type, str, str, object]
 Verdict = tuple[bool, ...]
 """Whether events are shown, not plain lines; and for each topic of a page, whether it is."""
 
-Write = Callable[[bytes], object]
-"""Sends something to one member."""
+Write = Callable[[bytes], int | None]
+"""Sends to one member what he takes at once: so many bytes; None if no rest has to be sent."""
 
 _Member = TypeVar("_Member", bound=Hashable)
 
@@ -159,8 +159,9 @@ class _Audience(Generic[_Member]):
         return True
 
 
-def _keep_silent(_lines: bytes) -> None:
+def _keep_silent(_lines: bytes) -> int | None:
     """Stands in the place of one who has left."""
+    return None
 
 
 class Crowd(Generic[_Member]):

@@ -30,7 +30,7 @@ from mailnotify.access.strangers import Strangers
 from mailnotify.config.schema import Limits
 from mailnotify.core.frames import Bye, Code, Farewell, Refused
 from mailnotify.core.lines import encode
-from mailnotify.direct import DirectTLS, DirectTLSFactory
+from mailnotify.direct import DirectTLS, DirectTLSFactory, shortest_way
 from mailnotify.hub import Hub
 from mailnotify.interfaces import IPokable
 from mailnotify.serving.connection import NotifyProtocol
@@ -105,7 +105,7 @@ class NotifyFactory(Factory):
         self.tally = Tally()
         self._subscribers: dict[NotifyProtocol, None] = {}
         self._per_address: Counter[str] = Counter()
-        self.crowd: Crowd[NotifyProtocol] = Crowd(hub, lambda each: each.transport.write)
+        self.crowd: Crowd[NotifyProtocol] = Crowd(hub, lambda each: shortest_way(each.transport))
         self._due: OrderedDict[NotifyProtocol, None] = OrderedDict()
         self._turn_call: IDelayedCall | None = None
         self._sweep = LoopingCall(self._check_all)
@@ -232,11 +232,17 @@ class NotifyFactory(Factory):
         self, subscribers: Sequence[NotifyProtocol], writes: Sequence[Write], lines: bytes
     ) -> None:
         """What a message costs is spent here: a call for each subscriber, and no more."""
+        size = len(lines)
         for place, write in enumerate(writes):
             try:
-                write(lines)
+                taken = write(lines)
             except Exception:
-                self._cut_off(subscribers[place])
+                taken = 0  # full or broken: the transport finds out which
+            if taken != size and taken is not None:
+                self._write_rest(subscribers[place], lines[taken:])
+
+    def _write_rest(self, subscriber: NotifyProtocol, rest: bytes) -> None:
+        self._for_each((subscriber,), lambda each: each.transport.write(rest))
 
     def _serve_due(self) -> None:
         until = self.clock.seconds() + _REPLAY_SECONDS

@@ -472,6 +472,7 @@ class WithoutNotifyTests(ComingTests):
         homes = [each.mailbox for each in self.server.open]
         self.assertEqual(sorted(homes), ["INBOX", "Lists/b", "Lists/new"])
         self.assertEqual(homes[0], "INBOX")
+        self.assertEqual(len(self.server.sessions), 5)
 
 
 class SweepTests(WithoutNotifyTests):

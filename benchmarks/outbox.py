@@ -31,12 +31,14 @@ from mailnotify.config.schema import CaFile, Limits, Retention, Security, Server
 from mailnotify.hub import Hub
 from mailnotify.journal.sqlite import SqliteJournal
 from mailnotify.outbox.lane import Route
-from mailnotify.outbox.letter import Draft
+from mailnotify.outbox.letter import Draft, Ticket
 from mailnotify.outbox.service import Outbox
 from mailnotify.outbox.store import SqliteOutbox
 from mailnotify.serving.server import NotifyFactory
 from mailnotify.smtp.compose import Envelope
 from mailnotify.smtp.habits import Habits
+from mailnotify.smtp.parcel import Wishes
+from mailnotify.smtp.sender import Following
 from mailnotify.smtp.submit import Submitter
 from mailnotify.tls import Connector
 from tests.fakes import mail
@@ -91,8 +93,14 @@ async def send_all(
         if not left[0]:
             done.callback(None)
 
-    async def submit(_account: str, envelope: Envelope, message: bytes, _id: str) -> str:
-        return (await submitter.submit(envelope, message)).said
+    async def submit(ticket: Ticket, message: bytes, following: Ticket | None) -> str:
+        after = None
+        if following is not None and following.message is not None:
+            after = Following(
+                envelope=following.envelope, message=following.message, wishes=Wishes()
+            )
+        receipt = await submitter.submit(ticket.envelope, message, Wishes(), after)
+        return receipt.said
 
     outbox = Outbox(
         store, [Route(account="home", connections=1)], submit=submit, tell=print, now=now,

@@ -43,11 +43,11 @@ from mailnotify.outbox.notice import sent_failed
 from mailnotify.outbox.schedule import next_attempt
 from mailnotify.outbox.store import SqliteOutbox
 from mailnotify.outbox.verdict import Fate, Verdict, accepted, judge
-from mailnotify.smtp.compose import Envelope
 
-Submit = Callable[[str, Envelope, bytes, str], Awaitable[str]]
-"""Submits a letter for an account, once; returns the server's words. The last argument
-is its Message-ID. Raises as `mailnotify.smtp.submit.submit` does. Cancelling it cuts
+Submit = Callable[[Ticket, bytes, Ticket | None], Awaitable[str]]
+"""Submits a letter with these bytes, once; returns the server's words. The last argument
+is the letter that goes next over the same connection, if that is known and has its bytes
+with it. Raises as `mailnotify.smtp.submit.submit` does. Cancelling it cuts
 the connection."""
 
 LOOK_SECONDS: Final = 30.0
@@ -228,7 +228,7 @@ class Outbox(Service):
                         await self._release(tickets[index:])
                         break
                     lane.went(seconds)
-                    await self._send(lane, ticket)
+                    await self._send(lane, ticket, _following(tickets, index))
                 tickets = await self._ledger.flush(self._wish(lane, 2 * len(tickets)))
                 if tickets and not self.running:
                     await self._release(tickets)
@@ -250,9 +250,9 @@ class Outbox(Service):
         lane.busy += 1
         return Wish(account=lane.account, most=most, now=self._now()) if most else None
 
-    async def _send(self, lane: Lane, ticket: Ticket) -> None:
+    async def _send(self, lane: Lane, ticket: Ticket, following: Ticket | None) -> None:
         """One attempt, from the bytes on the disk to the result on the disk."""
-        verdict = await self._attempt(lane.account, ticket)
+        verdict = await self._attempt(ticket, following)
         now = self._now()
         rest = lane.heard(verdict.trouble, self._clock.seconds())
         attempts, due = self._plan(ticket, verdict, now)
@@ -286,13 +286,13 @@ class Outbox(Service):
             return attempts - 1, now  # behind those that are due already
         return attempts, None
 
-    async def _attempt(self, account: str, ticket: Ticket) -> Verdict:
+    async def _attempt(self, ticket: Ticket, following: Ticket | None) -> Verdict:
         recipients = ticket.envelope.recipients
         try:
             message = ticket.message
             if message is None:
                 message = self._store.message(ticket.number)
-            said = await self._submit(account, ticket.envelope, message, ticket.message_id)
+            said = await self._submit(ticket, message, following)
         except StoreUnreadable:
             raise
         except MailnotifyError as error:
@@ -334,6 +334,12 @@ class Outbox(Service):
         )
         if state is State.FAILED:
             self._wake_in(0)
+
+
+def _following(tickets: Sequence[Ticket], index: int) -> Ticket | None:
+    """The letter after this one, if it is small enough to be at hand."""
+    after = tickets[index + 1] if index + 1 < len(tickets) else None
+    return after if after is not None and after.message is not None else None
 
 
 def _discard(carrying: set[Deferred[None]], each: Deferred[None], _: object) -> None:

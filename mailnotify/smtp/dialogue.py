@@ -164,6 +164,11 @@ class Dialogue(ESMTPSender):
         return self._ended is None and not self._replies and self._framer.is_between_replies
 
     @property
+    def is_standing(self) -> bool:
+        """Whether the connection stands, as far as is known."""
+        return self._ended is None
+
+    @property
     def waiting_reply(self) -> Reply | None:
         """The next reply that came and was not taken yet."""
         return self._replies[0] if self._replies else None

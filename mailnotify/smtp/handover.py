@@ -8,6 +8,10 @@
 ``CHUNKED``    MAIL, every RCPT, BDAT and the letter (RFC 3030)        1
 =============  ======================================================  ==========
 
+Where it is known which letter comes next, ``GROUPED`` takes one turn as well: that
+letter is *announced*, its group up to DATA goes with the end of this one. Still no more
+than one letter is ever out without an answer.
+
 * If every recipient was refused and DATA is allowed all the same, a lone dot
   ends it, and nothing is delivered (RFC 2920 §3.1).
 * With BDAT the letter is out before the first reply is in: it goes to those
@@ -86,6 +90,11 @@ class Handover:
         habits: what is known of the server, and learns from this.
         accept_seconds: how long the server may take over the end of the letter.
         is_last: whether QUIT goes along, for it costs no turn there.
+        is_announced: whether the letter before has announced this one.
+        following: what comes next, for certain, in groups; None if nobody knows.
+
+    Attributes:
+        announced: `following`, once it was announced.
     """
 
     def __init__(
@@ -97,7 +106,12 @@ class Handover:
         habits: Habits,
         accept_seconds: float,
         is_last: bool,
+        is_announced: bool = False,
+        following: Parcel | None = None,
     ) -> None:
+        self.announced: Parcel | None = None
+        self._is_announced = is_announced
+        self._following = following
         self._line = line
         self._parcel = parcel
         self._way = way
@@ -147,6 +161,9 @@ class Handover:
     async def _converse(self) -> Reply | None:
         """Everything up to the reply that decides; None if it did not get so far."""
         line, tally, parcel = self._line, self._tally, self._parcel
+        if self._is_announced:
+            await self._hear(_group(parcel))
+            return await self._after_data(await self._answer("DATA"))
         *before, last = self._groups()
         for group in before:
             await self._exchange(group)
@@ -172,8 +189,7 @@ class Handover:
         """RSET if need be, MAIL, each RCPT, in groups that may each be one write."""
         parcel = self._parcel
         commands = [_Command("RSET", b"RSET")] if self._line.is_unfinished else []
-        commands.append(_Command("MAIL", parcel.mail))
-        commands += map(_rcpt, parcel.recipients, parcel.rcpts)
+        commands += _group(parcel)[:-1]
         size = 1 if self._way is Way.STEPWISE else MOST_COMMANDS
         return [commands[start : start + size] for start in range(0, len(commands), size)]
 
@@ -184,6 +200,10 @@ class Handover:
             NotConnected: one of them was 421; the letter is not out yet.
         """
         self._line.say(_joined(group))
+        await self._hear(group)
+
+    async def _hear(self, group: list[_Command]) -> None:
+        """Take the replies to a group that was said; that to DATA is left to be taken."""
         self._is_in_group = len(group) > 1
         for command in group:
             if command.verb != "DATA":
@@ -235,9 +255,11 @@ class Handover:
         line.refuse_unasked()
         seconds = line.command_seconds + len(block) / LEAST_RATE
         deadline = from_now(line.clock, "taking the letter", seconds)
-        if not await line.write(block, deadline, rider=self._farewell):
+        following = None if self._farewell else self._following
+        rider = _joined(_group(following)) if following is not None else self._farewell
+        if not await line.write(block, deadline, rider=rider):
             return await self._interrupted()
-        line.has_quit = bool(self._farewell)
+        line.has_quit, self.announced = bool(self._farewell), following
         return await self._verdict()
 
     async def _interrupted(self) -> Reply:
@@ -301,6 +323,12 @@ class Handover:
 
 def _rcpt(recipient: str, line: bytes) -> _Command:
     return _Command("RCPT", line, recipient)
+
+
+def _group(parcel: Parcel) -> list[_Command]:
+    """MAIL, each RCPT and DATA."""
+    rcpts = map(_rcpt, parcel.recipients, parcel.rcpts)
+    return [_Command("MAIL", parcel.mail), *rcpts, _Command("DATA", b"DATA")]
 
 
 def _joined(group: list[_Command]) -> bytes:

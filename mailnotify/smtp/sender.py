@@ -22,20 +22,21 @@ from __future__ import annotations
 from contextlib import suppress
 from io import BytesIO
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.mail.smtp import ESMTPSenderFactory
 
 from mailnotify.auth.sasl import Credentials
 from mailnotify.config.schema import Server, Timing
-from mailnotify.errors import ChannelInsecure, NotConnected, PeerError
+from mailnotify.errors import ChannelInsecure, LetterInvalid, NotConnected, PeerError
 from mailnotify.smtp.compose import Envelope
-from mailnotify.smtp.dialogue import Deadline, Dialogue, from_now
+from mailnotify.smtp.dialogue import MOST_COMMANDS, Deadline, Dialogue, from_now
 from mailnotify.smtp.habits import Habits
 from mailnotify.smtp.handover import Handover, Receipt, Way
 from mailnotify.smtp.login import log_in
 from mailnotify.smtp.offer import Offer, read_offer
-from mailnotify.smtp.parcel import Wishes, pack
+from mailnotify.smtp.parcel import Parcel, Wishes, pack
 from mailnotify.smtp.wire import Reply
 
 __all__ = ["FAREWELL_SECONDS", "LetterSender", "LetterSenderFactory", "Receipt"]
@@ -50,6 +51,14 @@ FRESH_SECONDS = 10.0
 #: Our name in EHLO: an address literal (RFC 5321 §4.1.3) that tells nothing about
 #: this machine, since the server writes it into the header of each letter.
 OUR_NAME = b"[127.0.0.1]"
+
+
+class Following(Struct, frozen=True, kw_only=True):
+    """The letter that will be sent next, as `LetterSender.send` takes it."""
+
+    envelope: Envelope
+    message: bytes
+    wishes: Wishes
 
 
 class LetterSender(Dialogue):
@@ -69,16 +78,34 @@ class LetterSender(Dialogue):
         """Start to talk."""
         super().connectionMade()
         self.offer = Offer()
+        self._announced: Parcel | None = None
         self.opened = Deferred.fromCoroutine(self._open())
 
+    @property
+    def is_quiet(self) -> bool:
+        """See `Dialogue.is_quiet`; the replies to what was announced may be there."""
+        return super().is_quiet if self._announced is None else self.is_standing
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether the server awaits one certain letter."""
+        return self._announced is not None
+
     async def send(
-        self, envelope: Envelope, message: bytes, wishes: Wishes, *, is_last: bool
+        self,
+        envelope: Envelope,
+        message: bytes,
+        wishes: Wishes,
+        *,
+        is_last: bool,
+        following: Following | None = None,
     ) -> Receipt:
         """Hand one letter over; nothing else may be under way.
 
         Args:
             message: header and body; any line ends.
             is_last: whether nothing will be sent after it.
+            following: what will be sent next; any other letter would cost the connection.
 
         Raises:
             LetterInvalid: this server cannot take it as it is; nothing was sent.
@@ -87,21 +114,31 @@ class LetterSender(Dialogue):
             PeerError: not sent; the connection is of no more use.
         """
         parcel = pack(envelope, message, offer=self.offer, wishes=wishes, peer=self.peer)
+        is_announced = self._is_announced(parcel)
+        way = Way.GROUPED if is_announced else self._way()
         handover = Handover(
             self,
             parcel,
-            way=self._way(),
+            way=way,
             habits=self.factory.habits,
             accept_seconds=self.factory.accept_seconds,
             is_last=is_last,
+            is_announced=is_announced,
+            following=self._pack_ahead(following) if way is Way.GROUPED else None,
         )
-        return await handover.run()
+        try:
+            return await handover.run()
+        finally:
+            self._announced = handover.announced
 
     async def close(self) -> None:
         """Say goodbye if there is anybody to say it to; returns when nothing is left.
 
         What was accepted stays so, whatever the server answers. Never fails.
         """
+        if self._announced is not None:  # the server awaits a letter, and would take QUIT for it
+            await self.gone()
+            return
         with suppress(PeerError):
             if not self.has_quit:
                 self.say(b"QUIT\r\n")
@@ -115,6 +152,36 @@ class LetterSender(Dialogue):
             return Way.STEPWISE
         is_fresh = self.silent_seconds < FRESH_SECONDS
         return Way.CHUNKED if offer.has_chunking and is_fresh else Way.GROUPED
+
+    def _is_announced(self, parcel: Parcel) -> bool:
+        """Whether the server was told of this letter.
+
+        Raises:
+            NotConnected: it was told of another one, and awaits that.
+        """
+        announced, self._announced = self._announced, None
+        if announced is not None and announced != parcel:
+            why = NotConnected(peer=self.peer, reason="it awaits a letter that does not come")
+            self.end(why)
+            raise why
+        return announced is not None
+
+    def _pack_ahead(self, following: Following | None) -> Parcel | None:
+        """What can be announced: one group, and no gain where BDAT does as well."""
+        if following is None or self.offer.has_chunking:
+            return None
+        try:
+            parcel = pack(
+                following.envelope,
+                following.message,
+                offer=self.offer,
+                wishes=following.wishes,
+                peer=self.peer,
+            )
+        except LetterInvalid:  # it will hear that in its turn
+            return None
+        is_one_group = len(parcel.rcpts) + 2 <= MOST_COMMANDS
+        return parcel if is_one_group and not parcel.all_or_nothing else None
 
     async def _open(self) -> None:
         """Get to where mail can be sent."""

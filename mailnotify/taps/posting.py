@@ -24,11 +24,12 @@ from mailnotify.hub import Hub
 from mailnotify.outbox.copying import Copying
 from mailnotify.outbox.doorbell import Doorbell
 from mailnotify.outbox.lane import Route
+from mailnotify.outbox.letter import Ticket
 from mailnotify.outbox.service import Outbox
 from mailnotify.outbox.store import SqliteOutbox
-from mailnotify.smtp.compose import Envelope
 from mailnotify.smtp.habits import Habits
 from mailnotify.smtp.parcel import LONGEST_ENVELOPE_ID, Wishes
+from mailnotify.smtp.sender import Following, Receipt
 from mailnotify.smtp.submit import Submitter
 from mailnotify.taps.filing import Errands
 from mailnotify.taps.logins import Logins
@@ -139,13 +140,15 @@ class Posting(MultiService):
         if self._outbox is not None:
             self._outbox.rung()
 
-    async def _submit(
-        self, account: str, envelope: Envelope, message: bytes, message_id: str
-    ) -> str:
+    async def _submit(self, ticket: Ticket, message: bytes, following: Ticket | None) -> str:
+        letter = _letter(ticket, message)
+        after = None
+        if following is not None and following.message is not None:
+            after = _letter(following, following.message)
         try:
-            return await self._ways[account].submit(envelope, message, _wishes(message_id))
+            return await self._ways[ticket.account].submit(letter, after)
         except LoginDenied:
-            self._logins.spent(account)  # the next attempt shows another token
+            self._logins.spent(ticket.account)  # the next attempt shows another token
             raise
 
     def _sent(self, account: str) -> None:
@@ -172,21 +175,39 @@ class Ways:
         self._all: list[Submitter] = []
         self._free: list[Submitter] = []
 
-    async def submit(self, envelope: Envelope, message: bytes, wishes: Wishes) -> str:
-        """Submit a letter over a connection that stands, else over a new one."""
-        submitter = self._free.pop() if self._free else self._made()
+    async def submit(self, letter: Following, following: Following | None) -> str:
+        """Submit a letter over a connection that stands, else over a new one.
+
+        Args:
+            following: the letter that this is called with next, over the same connection.
+        """
+        submitter = self._choose(letter.message)
         try:
             was_open = submitter.is_open
             try:
-                receipt = await submitter.submit(envelope, message, wishes)
+                receipt = await self._hand(submitter, letter, following)
             except NotConnected:
                 if not was_open or self._is_closing:
                     raise
                 # The server had closed what was held; nothing was sent, nobody is down.
-                receipt = await submitter.submit(envelope, message, wishes)
+                receipt = await self._hand(submitter, letter, following)
         finally:
             self._free.append(submitter)
         return receipt.said
+
+    def _choose(self, message: bytes) -> Submitter:
+        """Who awaits this letter; else who awaits none; else anybody, who then connects anew."""
+        for fits in (lambda each: each.awaits(message), lambda each: not each.is_reserved):
+            for submitter in self._free:
+                if fits(submitter):
+                    self._free.remove(submitter)
+                    return submitter
+        return self._free.pop() if self._free else self._made()
+
+    async def _hand(
+        self, submitter: Submitter, letter: Following, following: Following | None
+    ) -> Receipt:
+        return await submitter.submit(letter.envelope, letter.message, letter.wishes, following)
 
     def closing(self) -> None:
         """From now on nothing is tried again."""
@@ -201,6 +222,10 @@ class Ways:
         submitter = self._make()
         self._all.append(submitter)
         return submitter
+
+
+def _letter(ticket: Ticket, message: bytes) -> Following:
+    return Following(envelope=ticket.envelope, message=message, wishes=_wishes(ticket.message_id))
 
 
 def _wishes(message_id: str) -> Wishes:

@@ -6,11 +6,17 @@ import os
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.outbox.bounce import recognise
+from mailnotify.outbox.doorbell import ring
+from mailnotify.outbox.letter import FINAL, Draft, State
+from mailnotify.outbox.store import SqliteOutbox
+from mailnotify.smtp.compose import Envelope
+from mailnotify.taps.posting import DOORBELL, STORE
 from tests.live.test_service import Cutter
 from tests.rigs import PATIENCE_SECONDS, child_environment, free_port, wait_until
 from tests.rigs.dovecot import Dovecot
@@ -21,10 +27,12 @@ from tests.rigs.service import Follower, Service, account
 class ServiceWithOutbox(SynchronousTestCase):
     """A service that sends through Postfix, not started yet."""
 
+    without = ""
+
     def setUp(self) -> None:
         self.dovecot = Dovecot.start()
         self.addCleanup(self.dovecot.stop)
-        self.postfix = Postfix.start(self.dovecot)
+        self.postfix = Postfix.start(self.dovecot, without=self.without)
         self.addCleanup(self.postfix.stop)
         server = f"imaps://ada@localhost:{self.dovecot.imaps_port}"
         self.service = Service(
@@ -184,3 +192,39 @@ class OutboxTests(ServiceWithOutbox):
 
 def _subject(letter: str) -> str:
     return letter.split("\nSubject: ")[1].split("\n")[0]
+
+
+class GroupedTests(ServiceWithOutbox):
+    """A Postfix without BDAT, which is told of each letter along with the one before."""
+
+    without = "chunking"
+
+    def test_many(self) -> None:
+        """Hundreds of letters, some of them refused, go over two connections, each once."""
+        self.service.start()
+        now = datetime.now(UTC)
+        drafts = [
+            Draft(
+                account="home",
+                envelope=Envelope(sender="ada@localhost", recipients=(who,)),
+                message=f"Message-ID: <{number}@x>\r\n\r\n.\r\n{'x' * number}\r\n".encode(),
+                message_id=f"<{number}@x>",
+                due=now,
+                expires=now + timedelta(days=1),
+            )
+            for number in range(300)
+            for who in ("nobody@localhost" if number % 30 == 0 else "demo@localhost",)
+        ]
+        bell = self.service.state_dir / DOORBELL
+        wait_until(lambda: ring(bell), "the outbox")
+        with closing(SqliteOutbox.visit(self.service.state_dir / STORE)) as store:
+            store.enqueue(drafts, now)
+            ring(bell)
+            wait_until(lambda: len(store.letters(FINAL, 999)) == 300, "the end of all letters")
+            failed = [each.message_id for each in store.letters([State.FAILED], 999)]
+        self.assertEqual(failed, [f"<{number}@x>" for number in range(0, 300, 30)])
+        arrived = [each.split("Message-ID: <")[1] for each in self.mailbox("demo", 290)]
+        numbers = [int(each.split("@")[0]) for each in arrived]
+        self.assertEqual(sorted(numbers), [number for number in range(300) if number % 30])
+        # Ours, and the one that looked whether it was there.
+        self.assertLessEqual(self.postfix.log.count(": connect from"), 3, self.postfix.log)

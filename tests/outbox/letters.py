@@ -71,16 +71,19 @@ class Postman:
         taken: (account, recipients, message) of each attempt.
         answer: what becomes of the next attempts: words, an error, or None to wait.
         waiting: the attempts that wait for the test.
+        following: which letter was to come after each.
     """
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, tuple[str, ...], bytes]] = []
         self.answer: str | Exception | None = "queued as 4711"
         self.waiting: list[Deferred[str]] = []
+        self.following: list[int | None] = []
         self.look: Callable[[], object] = lambda: None
 
-    def __call__(self, account: str, envelope: Envelope, message: bytes, message_id: str) -> Any:
-        self.taken.append((account, envelope.recipients, message))
+    def __call__(self, ticket: Ticket, message: bytes, following: Ticket | None) -> Any:
+        self.taken.append((ticket.account, ticket.envelope.recipients, message))
+        self.following.append(following.number if following is not None else None)
         self.look()
         return self._result()
 

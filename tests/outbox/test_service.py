@@ -23,6 +23,7 @@ from mailnotify.errors import (
 )
 from mailnotify.outbox.lane import Route
 from mailnotify.outbox.letter import State
+from mailnotify.outbox.rows import SMALL_BYTES
 from mailnotify.outbox.service import STOP_SECONDS, Outbox
 from mailnotify.outbox.store import SqliteOutbox
 from tests.outbox.letters import NOON, Postman, draft
@@ -150,6 +151,15 @@ class SendingTests(ServiceTestCase):
         self.assertEqual(len(self.postman.taken), 2)
         self.pass_time(10)
         self.assertEqual(self.states(), [State.SENT] * 3)
+
+    def test_what_comes_next(self) -> None:
+        """Who sends a letter is told of the next one, if its bytes are at hand."""
+        big = b"Subject: big\r\n\r\n" + b"x" * SMALL_BYTES
+        drafts = [draft("1"), draft("2"), draft("big", message=big), draft("4")]
+        numbers = self.store.enqueue(drafts, NOON)
+        self.start()
+        self.pass_time(1)
+        self.assertEqual(self.postman.following, [numbers[1], None, numbers[3], None])
 
     def test_another_account(self) -> None:
         """Letters of an account that is not configured wait, and fail in the end."""

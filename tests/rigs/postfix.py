@@ -50,6 +50,7 @@ virtual_mailbox_maps = inline:{{ demo@localhost=OK, ada@localhost=OK }}
 alias_maps =
 local_recipient_maps =
 message_size_limit = 20000000
+smtpd_discard_ehlo_keywords = {without}
 smtpd_tls_cert_file = {cert_file}
 smtpd_tls_key_file = {key_file}
 smtpd_tls_auth_only = yes
@@ -102,8 +103,9 @@ class Postfix:
         starttls_port: submission with STARTTLS, as on 587.
     """
 
-    def __init__(self, directory: Path, dovecot: Dovecot) -> None:
+    def __init__(self, directory: Path, dovecot: Dovecot, without: str) -> None:
         self.directory = directory
+        self._without = without
         self.tls_port, self.starttls_port = free_port(), free_port()
         self._dovecot = dovecot
         self._process: subprocess.Popen[bytes] | None = None
@@ -128,13 +130,17 @@ class Postfix:
             (self.directory / "queue" / name).chmod(mode)
 
     @classmethod
-    def start(cls, dovecot: Dovecot) -> Postfix:
-        """Start a server in front of that Dovecot, with its certificate."""
+    def start(cls, dovecot: Dovecot, *, without: str = "") -> Postfix:
+        """Start a server in front of that Dovecot, with its certificate.
+
+        Args:
+            without: extensions that it does not offer.
+        """
         require("postfix", "postfix")
         _require_root()
         directory = Path(tempfile.mkdtemp(prefix="mailnotify-postfix-"))
         try:
-            rig = cls(directory, dovecot)
+            rig = cls(directory, dovecot, without)
             rig._start()
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
@@ -191,6 +197,7 @@ class Postfix:
             sasl_port=self._dovecot.sasl_port,
             cert_file=cert_file,
             key_file=key_file,
+            without=self._without,
         )
         (self.directory / "etc/main.cf").write_text(text)
 

@@ -11,9 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailnotify.auth.sasl import Credentials, Password, Token
 from mailnotify.config.schema import CaFile, Security, Server
 from mailnotify.errors import (
+    DeadlinePassed,
     LetterInvalid,
     LoginDenied,
     NotConnected,
+    OutcomeUnknown,
     SecretUnavailable,
     SubmissionFailed,
 )
@@ -22,7 +24,7 @@ from mailnotify.smtp.habits import Habits
 from mailnotify.smtp.handover import MOST_UNASKED_BYTES, Receipt
 from mailnotify.smtp.offer import read_offer
 from mailnotify.smtp.parcel import Notify, Returned, Wishes, pack
-from mailnotify.smtp.sender import FRESH_SECONDS
+from mailnotify.smtp.sender import FRESH_SECONDS, Following
 from mailnotify.smtp.submit import Submitter
 from mailnotify.smtp.wire import Reply
 from tests.smtp.hostile import BOB, CHUNKED, EVE, GROUPED, STEPWISE
@@ -243,6 +245,135 @@ class HeldTests(SubmitterCase):
         self.assertIn("invalid_token <secret>", str(error))
         self.assertNotIn("t0ken-t0ken", f"{error!r} {error.__dict__}")
         self.close()
+
+
+class AnnouncedTests(SubmitterCase):
+    """The envelope of the next letter goes with the end of this one."""
+
+    first, second, third = (b"Subject: %d\r\n\r\n.\r\n" % n for n in (1, 2, 3))
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.does.private = GROUPED
+
+    def after(self, message: bytes, envelope: Envelope = ENVELOPE) -> Following:
+        return Following(envelope=envelope, message=message, wishes=PLAIN)
+
+    def begin_before(self, message: bytes, following: Following | None) -> Deferred[Receipt]:
+        """Submit a letter, and name the next one."""
+        outcome = Deferred.fromCoroutine(self.submitter.submit(ENVELOPE, message, PLAIN, following))
+        self.run_links()
+        return outcome
+
+    def submit_before(self, message: bytes, following: bytes) -> Receipt:
+        return self.successResultOf(self.begin_before(message, self.after(following)))
+
+    def test_one_turn(self) -> None:
+        """Each letter after the first takes one turn, and none is out before its answer."""
+        self.submit_before(self.first, self.second)
+        before = len(self.servers[0].reads)
+        self.assertEqual(len(self.servers[0].letters), 1)
+        self.assertTrue(self.submitter.awaits(self.second))
+        self.submit_before(self.second, self.third)
+        self.assertEqual(len(self.servers[0].reads) - before, 1)
+        self.submit(self.third)
+        self.assertEqual(self.servers[0].letters, [self.first, self.second, self.third])
+        self.assertFalse(self.submitter.is_reserved)
+        self.close()
+        (server,) = self.servers
+        self.assertEqual((server.verbs.count("RSET"), server.verbs[-1]), (0, "QUIT"))
+
+    def test_byte_by_byte(self) -> None:
+        """However the replies are cut."""
+        self.does.dribbles = True
+        outcome = self.begin_before(self.first, self.after(self.second))
+        for _ in range(400):
+            self.wait(0)
+        self.successResultOf(outcome)
+        outcome = self.begin_before(self.second, None)
+        for _ in range(400):
+            self.wait(0)
+        self.successResultOf(outcome)
+        self.assertEqual(self.servers[0].letters, [self.first, self.second])
+
+    def test_no_gain(self) -> None:
+        """Where BDAT takes one turn, where groups are not taken, or where one is not enough."""
+        many = Envelope(sender="ada@x.org", recipients=tuple(f"u{n}@x.org" for n in range(200)))
+        for offer, envelope in ((CHUNKED, ENVELOPE), (STEPWISE, ENVELOPE), (GROUPED, many)):
+            self.setUp()
+            self.does.private = offer
+            self.successResultOf(self.begin_before(self.first, self.after(self.second, envelope)))
+            self.assertFalse(self.submitter.is_reserved)
+            self.assertEqual(self.servers[0].verbs.count("MAIL"), 1)
+            self.submit(self.third)  # nobody minds
+            self.close()
+
+    def test_another_letter(self) -> None:
+        """A letter that was not announced goes over another connection, and nothing is mixed up."""
+        self.submit_before(self.first, self.second)
+        self.failureResultOf(self.begin(self.third), NotConnected)
+        self.assertFalse(self.submitter.is_open)
+        self.submit(self.third)
+        self.assertEqual([each.letters for each in self.servers], [[self.first], [self.third]])
+        self.close()
+
+    def test_closed(self) -> None:
+        """A server that awaits a letter is not told QUIT, which would be its text."""
+        self.submit_before(self.first, self.second)
+        self.close()
+        self.assertNotIn("QUIT", self.servers[0].verbs)
+        self.assertEqual(self.servers[0]._buffer, b"")
+
+    def test_refusals(self) -> None:
+        """Each letter has the outcome that is its own, whatever became of the other."""
+        refused = {BOB: b"550 5.1.1 no\r\n", EVE: b"550 5.1.1 no\r\n"}
+        for behaviour, outcomes in (
+            (Behaviour(replies={"DOT": [b"554 spam\r\n", b"250 ok\r\n"]}), "-+"),
+            (Behaviour(replies={"DOT": [b"250 ok\r\n", b"554 spam\r\n"]}), "+-"),
+            (Behaviour(replies={"MAIL": [b"250 ok\r\n", b"550 no\r\n"]}), "+-"),
+            (Behaviour(replies={"DATA": [b"354 go\r\n", b"451 later\r\n"]}), "+-"),
+            (Behaviour(refused=refused), "--"),
+        ):
+            self.setUp()
+            self.does = behaviour
+            self.does.private = GROUPED
+            got = ""
+            for message, following in ((self.first, self.second), (self.second, self.third)):
+                outcome = self.begin_before(message, self.after(following))
+                outcome.addErrback(lambda failure: failure.trap(SubmissionFailed))
+                got += "+" if isinstance(self.successResultOf(outcome), Receipt) else "-"
+            self.assertEqual(got, outcomes)
+            self.assertEqual(len(self.servers), 1)
+            self.does.refused, self.does.replies = {}, {}
+
+    def test_gone_after_the_letter(self) -> None:
+        """Only the letter whose end was out is in doubt; the announced one was not sent."""
+        self.does.replies = {"DOT": [CUT]}
+        self.failureResultOf(self.begin_before(self.first, self.after(self.second)), OutcomeUnknown)
+        self.does = Behaviour(private=GROUPED)
+        self.submit(self.second)
+        self.assertEqual([each.letters for each in self.servers], [[self.first], [self.second]])
+
+    def test_a_server_that_forgets(self) -> None:
+        """One that throws away what came behind the letter is spoken to step by step."""
+        self.submit_before(self.first, self.second)
+        self.does.replies = {"DATA": [STALL]}
+        self.successResultOf(self.begin_before(self.second, self.after(self.third)))
+        outcome = self.begin(self.third)
+        self.wait(TIMING.command_seconds)
+        self.failureResultOf(outcome, DeadlinePassed)
+        self.assertTrue(self.habits.is_stepwise("localhost:465", self.clock.seconds()))
+
+    def test_a_wrong_letter(self) -> None:
+        """One that cannot go is not announced, and hears why in its turn."""
+        for following in (
+            self.after(b"x" * 2_000_000),
+            self.after(b"x", Envelope(sender="a b", recipients=("c",))),
+        ):
+            self.setUp()
+            self.successResultOf(self.begin_before(self.first, following))
+            self.assertFalse(self.submitter.is_reserved)
+            self.close()
 
 
 class TurnTests(SubmitterCase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given, settings, strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -316,6 +317,37 @@ class AnnouncedTests(SubmitterCase):
         self.submit(self.third)
         self.assertEqual([each.letters for each in self.servers], [[self.first], [self.third]])
         self.close()
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(["", "MAIL", "RCPT", "DATA", "DOT", "CUT"]), st.booleans()),
+            min_size=1,
+            max_size=8,
+        ),
+        st.sampled_from([GROUPED, STEPWISE, CHUNKED]),
+    )
+    def test_any_course(self, course: list[tuple[str, bool]], offer: bytes) -> None:
+        """Whatever goes wrong where: what was accepted has arrived, none twice, none unsubmitted."""
+        self.setUp()
+        self.does.private = offer
+        letters = [b"Subject: %d\r\n\r\n.\r\n" % n for n in range(len(course) + 1)]
+        accepted = []
+        for number, (trouble, is_announcing) in enumerate(course):
+            words = CUT if trouble == "CUT" else b"550 5.7.1 no\r\n"
+            verbs = ("BDAT", "DOT") if trouble in ("CUT", "DOT") else (trouble,)
+            self.does.replies = {verb: [words] for verb in verbs if verb}
+            following = self.after(letters[number + 1]) if is_announcing else None
+            outcome = self.begin_before(letters[number], following)
+            result: list[object] = []
+            outcome.addBoth(result.append)
+            if isinstance(result[0], Receipt):
+                accepted.append(letters[number])
+            self.does.replies = {}
+        arrived = [each for server in self.servers for each in server.letters]
+        self.assertEqual(len(set(arrived)), len(arrived))
+        self.assertEqual(set(accepted) - set(arrived), set())
+        self.assertTrue(set(arrived) <= set(letters[: len(course)]), arrived)
 
     def test_closed(self) -> None:
         """A server that awaits a letter is not told QUIT, which would be its text."""

@@ -328,7 +328,7 @@ class AnnouncedTests(SubmitterCase):
         st.sampled_from([GROUPED, STEPWISE, CHUNKED]),
     )
     def test_any_course(self, course: list[tuple[str, bool]], offer: bytes) -> None:
-        """Whatever goes wrong where: what was accepted has arrived, none twice, none unsubmitted."""
+        """Whatever goes wrong where: what was accepted has arrived, and none of them twice."""
         self.setUp()
         self.does.private = offer
         letters = [b"Subject: %d\r\n\r\n.\r\n" % n for n in range(len(course) + 1)]

@@ -20,7 +20,7 @@ from zope.interface.verify import verifyObject
 
 from mailnotify.access.door import OPEN, Door
 from mailnotify.config.schema import Limits
-from mailnotify.core.events import Position
+from mailnotify.core.events import Entry, Position
 from mailnotify.core.frames import (
     Announce,
     Bye,
@@ -362,6 +362,25 @@ class StructuredTests(SynchronousTestCase):
         self.rig.accept(501)
         self.assertEqual(live.take(), b"New Email Received: mail 501\r\n")
         self.assertEqual(len(behind.heard()), 100)
+
+    def test_many_replays_share_a_turn(self) -> None:
+        """However many replay: two milliseconds of a turn for all of them, each in its turn."""
+        rig = Rig(tail_size=1)
+        rig.accept(*range(1, 501))
+        behind = [Subscription(rig, Edge.OLDEST) for _ in range(6)]
+        for each in behind:
+            each.heard()
+        read = rig.journal.read
+
+        def read_slowly(after: int, most: int) -> Sequence[Entry]:
+            rig.clock.rightNow += 0.0015
+            return read(after, most)
+
+        rig.journal.read = read_slowly  # type: ignore[method-assign]
+        for turn in range(1, 4):
+            rig.clock.turn()
+            pages = [len(each.line.value()) > 0 for each in behind]
+            self.assertEqual(pages, [number < 2 * turn for number in range(6)])
 
     def test_poll(self) -> None:
         """A poll ends after the replay."""

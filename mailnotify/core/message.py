@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_tz
+from functools import lru_cache
 from typing import Final, TypeVar
 from urllib.parse import quote, unquote
 
@@ -72,8 +73,14 @@ class Ref(Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         """A stable name for the message, in the manner of RFC 5092 §11."""
-        account, mailbox = quote(self.account, safe=""), quote(self.mailbox, safe="")
-        return f"{account}/{mailbox};UIDVALIDITY={self.uidvalidity}/;UID={self.uid}"
+        place = _place(self.account, self.mailbox)
+        return f"{place};UIDVALIDITY={self.uidvalidity}/;UID={self.uid}"
+
+
+@lru_cache(maxsize=256)
+def _place(account: str, mailbox: str) -> str:
+    """The first part of an id, the same for thousands of messages."""
+    return f"{quote(account, safe='')}/{quote(mailbox, safe='')}"
 
 
 def parse_id(text: str) -> Ref | None:

@@ -1,7 +1,7 @@
 """Watches the watchers: one `Sight` for each mailbox, and the events that it owes.
 
-A watcher tells its `Witness` what becomes of it. The `Lookout` looks at all
-sights once a second, so that also what hangs without a word is noticed, and
+A watcher tells its `Witness` what becomes of it. The `Lookout` looks once a second
+whether any sight is due, so that also what hangs without a word is noticed, and
 publishes each change of state once. An event that cannot be journalled stays
 due, and is made anew when the journal takes it.
 """

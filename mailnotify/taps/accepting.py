@@ -232,11 +232,14 @@ def _enter(
             outcomes.append(error)
     with closing(SqliteOutbox.visit(path)) as store:
         numbers = store.enqueue(drafts, now)
-        # With a key that was known, it is the letter of then.
-        filed = iter(
-            Queued(letter=number, message_id=store.letter(number).message_id) for number in numbers
-        )
-        return [next(filed) if each is None else each for each in outcomes]
+        filed = iter([_queued(store, *each) for each in zip(numbers, drafts, strict=True)])
+    return [next(filed) if each is None else each for each in outcomes]
+
+
+def _queued(store: SqliteOutbox, number: int, draft: Draft) -> Queued:
+    """The answer; with a key that was known it is the letter of then."""
+    known = draft if draft.key is None else store.letter(number)
+    return Queued(letter=number, message_id=known.message_id)
 
 
 def _spool(folder: Path) -> IO[bytes]:

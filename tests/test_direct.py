@@ -26,7 +26,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from mailnotify.direct import Direct, DirectTLSFactory, _Rest, direct
+from mailnotify.direct import Direct, DirectTLSFactory, _Rest, direct, shortest_way
 from tests.rigs.certificates import Certificates
 
 
@@ -245,6 +245,14 @@ class DirectTests(SynchronousTestCase):
             self.ended.reason.trap(ConnectionAborted)
             self.assertEqual(self.socket.taken, sent)
 
+    def test_the_shortest_way(self) -> None:
+        """It tells what the kernel takes, and keeps no rest; a full kernel is the caller's."""
+        send = shortest_way(self.direct)
+        self.socket.room = [6, 2, BlockingIOError(EAGAIN, "full")]
+        self.assertEqual([send(b"onetwo"), send(b"three")], [6, 2])
+        self.assertRaises(BlockingIOError, send, b"four")
+        self.assertEqual((self.socket.taken, self.source.calls), (b"onetwoth", []))
+
     def test_one_push_producer(self) -> None:
         """A second producer, or one that wants to be pulled, is a mistake of the caller's."""
         self.assertRaises(RuntimeError, self.direct.registerProducer, Source(), True)
@@ -305,6 +313,14 @@ class SecuredTests(SynchronousTestCase):
         self.assertEqual(self.socket.sends, before + 1)
         self._carry(client)
         self.assertEqual((client.recv(100), self.reactor.writers), (b"line", set()))
+
+    def test_the_shortest_way(self) -> None:
+        """It leads into TLS, never past it."""
+        self.direct.startTLS(server_context(self.mktemp()))
+        client = self._shake_hands()
+        self.assertIsNone(shortest_way(self.direct)(b"line"))
+        self._carry(client)
+        self.assertEqual(client.recv(100), b"line")
 
     def test_who_does_not_read(self) -> None:
         """The producer is paused by a full socket in TLS too, and goes on when it drains."""
@@ -392,6 +408,7 @@ class ChoiceTests(SynchronousTestCase):
         """Where there is no socket, everything stays as it is."""
         for transport in (StringTransport(), iosim.FakeTransport(Protocol(), True)):
             self.assertIs(direct(transport), transport)
+            self.assertEqual(shortest_way(transport), transport.write)
 
 
 class TlsTests(SynchronousTestCase):

@@ -9,8 +9,8 @@
 =============  ======================================================  ==========
 
 Where it is known which letter comes next, ``GROUPED`` takes one turn as well: that
-letter is *announced*, its group up to DATA goes with the end of this one. Still no more
-than one letter is ever out without an answer.
+letter is *announced*, its group up to DATA goes with the end of this one, as RFC 2920
+§3.1 allows in so many words. Still no more than one letter is ever out without an answer.
 
 * If every recipient was refused and DATA is allowed all the same, a lone dot
   ends it, and nothing is delivered (RFC 2920 §3.1).

@@ -7,12 +7,11 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 from tests.live.test_outbox import ServiceWithOutbox
 from tests.live.test_stream_security import NOBODY, libc_setfsuid
-from tests.rigs import PATIENCE_SECONDS, child_environment
+from tests.rigs import PATIENCE_SECONDS, child_environment, wait_until
 from tests.rigs.service import Lines
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "send_twisted.py"
@@ -115,7 +114,5 @@ class SubmissionTests(ServiceWithOutbox):
             lines.close()
         self.service.kill()
         self.service.start()
-        time.sleep(0.2)
-        names = {each.name for each in self.service.state_dir.iterdir()}
-        self.assertEqual({each for each in names if each.startswith("tmp")}, set())
+        wait_until(lambda: not [*self.service.state_dir.glob("tmp*")], "an empty folder")
         self.assertIn("nothing waits", self.command("outbox", "list", "--all").stdout)

@@ -188,7 +188,8 @@ def run(names: list[str], jobs: int) -> str:
     if left:
         print("Not run:", *left)
         parts.append(None)
-    print(f"\nAll in {time.monotonic() - began:.0f} s, in {jobs} processes.\n")
+    took, worked = time.monotonic() - began, sum(os.times()[2:4])
+    print(f"\nAll in {took:.0f} s by {jobs} processes; processors worked for {worked:.0f} s.\n")
     return closing_line(parts)
 
 

@@ -38,7 +38,29 @@ COMMANDS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    given = _ordered(list(sys.argv[1:] if arguments is None else arguments))
+    if sys.stdout is None:  # closed by a shell's `>&-`
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    try:
+        return _flushed(_ordered(list(sys.argv[1:] if arguments is None else arguments)))
+    except BrokenPipeError:  # `mailnotify … | head`
+        _write_no_more()
+        return os.EX_OK
+    except OSError as failure:
+        if failure.filename is not None:
+            raise
+        _write_no_more()
+        return _complain(f"the output cannot be written: {failure.strerror}", os.EX_IOERR)
+
+
+def _flushed(given: list[str]) -> int:
+    """Run it; what it has said is written, or known not to be, also after ``--help``."""
+    try:
+        return _command(given)
+    finally:
+        sys.stdout.flush()
+
+
+def _command(given: list[str]) -> int:
     word = given.pop(0) if given else "--help"
     if word in ("--help", "-h", "help"):
         print(_usage())
@@ -60,7 +82,6 @@ def _run(word: str, arguments: Sequence[str]) -> int:
     try:
         options.parseOptions(list(arguments))
         code: int = module.run(options)
-        sys.stdout.flush()
     except usage.UsageError as error:
         is_config = isinstance(error.__cause__, ConfigInvalid)
         return _complain(str(error), os.EX_CONFIG if is_config else os.EX_USAGE)
@@ -69,14 +90,6 @@ def _run(word: str, arguments: Sequence[str]) -> int:
         return _complain(f"{error}\n{error.remedy}", code)
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as a shell reports it
-    except BrokenPipeError:  # `mailnotify … | head`
-        _write_no_more()
-        return os.EX_OK
-    except OSError as failure:
-        if failure.filename is not None:
-            raise
-        _write_no_more()
-        return _complain(f"the output cannot be written: {failure.strerror}", os.EX_IOERR)
     return code
 
 

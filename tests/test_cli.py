@@ -94,16 +94,23 @@ class CliTests(SynchronousTestCase):
 
     def test_an_output_that_takes_nothing(self) -> None:
         """A full disk is one sentence, and a reader that has gone is none."""
-        command = [sys.executable, "-m", "mailnotify", "sample-config"]
-        with open("/dev/full", "w") as full:  # noqa: PTH123
-            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
         sentence = "mailnotify: the output cannot be written: No space left on device\n"
-        self.assertEqual((done.returncode, done.stderr), (os.EX_IOERR, sentence))
-        reading, writing = os.pipe()
+        reading, gone = os.pipe()
         os.close(reading)
-        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
-        os.close(writing)
-        self.assertEqual((done.returncode, done.stderr), (os.EX_OK, ""))
+        self.addCleanup(os.close, gone)
+        full = os.open("/dev/full", os.O_WRONLY)
+        self.addCleanup(os.close, full)
+        for words in (("sample-config",), ("tail", "--help"), ("--help",), ("--version",)):
+            command = [sys.executable, "-m", "mailnotify", *words]
+            for output, expected in ((full, (os.EX_IOERR, sentence)), (gone, (os.EX_OK, ""))):
+                done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True)
+                self.assertEqual((done.returncode, done.stderr), expected, words)
+            closed = subprocess.run(
+                ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command],
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            self.assertEqual((closed.returncode, closed.stderr), (os.EX_OK, ""), words)
 
     def test_missing_configuration(self) -> None:
         """A configuration that is not there is EX_CONFIG and says where it was looked for."""

@@ -169,12 +169,12 @@ class Tail:
         Args:
             is_terminal: use colours.
         """
-        clients = self._clients(self._sink(is_terminal=is_terminal))
-        looking = LoopingCall(self._look)
-        looking.clock = self._reactor
-        looking.start(LOOK_SECONDS)
-        clients.startService()
         try:
+            clients = self._clients(self._sink(is_terminal=is_terminal))
+            looking = LoopingCall(self._look)
+            looking.clock = self._reactor
+            looking.start(LOOK_SECONDS)
+            clients.startService()
             code = await self._end
             # Whoever ended us may be in the midst of the client that is to be stopped.
             await deferLater(self._reactor, 0)

@@ -109,6 +109,17 @@ class Way(Struct, frozen=True, kw_only=True):
             return None
         return self._options(reactor, self.trust)
 
+    def check(self) -> None:
+        """Read every file that there is to read, while there is somebody to complain to.
+
+        Raises:
+            ConfigInvalid: the CA file or our own certificate cannot be read.
+            SecretUnavailable: the token cannot.
+        """
+        self.token()
+        if self.trust is not None:
+            self._options(None, self.trust)
+
     def _options(self, reactor: Any, trust: Trust) -> VerifyingClient:
         host, port = self.address.host, self.address.port
         server = Server(host=host, port=port, security=Security.IMPLICIT_TLS, user="")
@@ -218,9 +229,9 @@ def _way(text: str, given: dict[str, str], options: ReachingOptions) -> Way:
         else None,
     )
     try:
-        way.token()
+        way.check()
     except OperatorError as error:
-        raise usage.UsageError(f"--token-file: {error.explain()}") from error
+        raise usage.UsageError(f"--server {text}: {error.explain()}") from error
     return way
 
 

@@ -11,10 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.commands.tail import Options as TailOptions
 from mailnotify.config.schema import CaFile, Pinned, SystemTrust
-from mailnotify.errors import ConfigInvalid
 from mailnotify.taps.client import Options as ClientOptions
 from mailnotify.taps.reaching import Address, Way
 from mailnotify.tls import Identity, VerifyingClient
+from tests.rigs.certificates import Certificates
 
 DIGEST = "ab" * 32
 
@@ -38,6 +38,11 @@ def way(*words: str) -> Way:
 class WayTests(SynchronousTestCase):
     """`read_ways`."""
 
+    def setUp(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir(parents=True)
+        self.files = Certificates(folder)
+
     def wrong(self, *words: str) -> str:
         return str(self.assertRaises(usage.UsageError, way, *words))
 
@@ -60,10 +65,10 @@ class WayTests(SynchronousTestCase):
     def test_tls_over_loopback(self) -> None:
         """On request, with an authority or a certificate of one's own."""
         self.assertEqual(way("--tls").trust, SystemTrust())
-        self.assertEqual(
-            way("--tls", "--ca-file", "ca.pem").trust,
-            CaFile(ca_file=str(Path("ca.pem").absolute())),
-        )
+        near = str(self.files.ca_file.relative_to(Path.cwd()))
+        found = way("--tls", "--ca-file", near)
+        self.assertEqual(found.trust, CaFile(ca_file=str(self.files.ca_file)))
+        self.assertIn("found /nowhere, expected", self.wrong("--tls", "--ca-file", "/nowhere"))
         colons = ":".join(["AB"] * 32)
         self.assertEqual(way("--tls", "--fingerprint", colons).trust, Pinned(fingerprint=DIGEST))
 
@@ -95,24 +100,23 @@ class WayTests(SynchronousTestCase):
         """What says how to reach a server is given once for all, or once for each."""
         two = ("--server", "a.example", "--server", "b.example:7000")
         self.assertEqual([str(each.address) for each in ways(*two)], ["a.example:5051", two[3]])
-        for files, expected in ((("x",), ["x", "x"]), (("x", "y"), ["x", "y"])):
+        x, y = str(self.files.ca_file), str(self.files.cert_file)
+        for files, expected in (((x,), [x, x]), ((x, y), [x, y])):
             words = [word for file in files for word in ("--ca-file", file)]
             trusts = [each.trust for each in ways(*two, *words)]
-            absolute = [str(Path(file).absolute()) for file in expected]
-            self.assertEqual(trusts, [CaFile(ca_file=file) for file in absolute])
+            self.assertEqual(trusts, [CaFile(ca_file=file) for file in expected])
         three = self.wrong(*two, *("--ca-file", "x") * 3)
         self.assertIn("found --ca-file 3 times, expected it once, or once for each of 2", three)
         self.assertIn("twice", self.wrong("--server", "a.example", "--server", "a.example:5051"))
 
     def test_certificate(self) -> None:
         """Our own, with its key; what cannot be read is said before anything is sent."""
-        found = way("--tls", "--cert", "c.pem", "--key", "k.pem")
-        here = Path.cwd()
-        self.assertEqual(
-            found.identity, Identity(cert_file=f"{here}/c.pem", key_file=f"{here}/k.pem")
-        )
-        failure = self.assertRaises(ConfigInvalid, found.endpoint, MemoryReactorClock())
-        self.assertIn("c.pem with the key", str(failure))
+        cert, key = map(str, self.files.issue("me", "me.example.org"))
+        found = way("--tls", "--cert", cert, "--key", key)
+        self.assertEqual(found.identity, Identity(cert_file=cert, key_file=key))
+        for wrong in ("/nowhere", cert, str(self.files.key_file)):
+            said = self.wrong("--tls", "--cert", cert, "--key", wrong)
+            self.assertIn(f"found {cert} with the key {wrong}, expected readable files", said)
 
     def test_token(self) -> None:
         """Its first line, read anew each time; from a private file only."""
@@ -127,4 +131,4 @@ class WayTests(SynchronousTestCase):
         self.assertEqual(way().token(), "")
         file.chmod(0o644)
         self.assertIn("chmod 600", self.wrong("--token-file", str(file)))
-        self.assertIn("--token-file", self.wrong("--token-file", "/nowhere"))
+        self.assertIn("/nowhere cannot be read", self.wrong("--token-file", "/nowhere"))

@@ -48,11 +48,12 @@ class Once:
             await self._sink.close()
 
     async def _deliver(self, entry: Entry, position: Position) -> None:
-        key = (str(entry.event.__struct_config__.tag), getattr(entry.event, "id", ""))
-        if key[1] and key in self._shown:
+        name = getattr(entry.event, "id", "")
+        told = (str(entry.event.__struct_config__.tag), name)
+        if told in self._shown:
             return
         await self._sink.deliver(entry, position)
-        if key[1]:
-            self._shown[key] = None
+        if name:
+            self._shown[told] = None
         if len(self._shown) > self._most:
             del self._shown[next(iter(self._shown))]

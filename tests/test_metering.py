@@ -23,7 +23,7 @@ def connected(case: SynchronousTestCase) -> tuple[socket.socket, socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         ours = socket.create_connection(listening.getsockname(), timeout=300)
         theirs, _ = listening.accept()
-    theirs.settimeout(5)
+    theirs.settimeout(300)
     case.addCleanup(ours.close)
     case.addCleanup(theirs.close)
     return ours, theirs

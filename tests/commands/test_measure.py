@@ -57,7 +57,7 @@ class ServiceTests(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.service = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(self.service.close)
-        self.service.settimeout(10)
+        self.service.settimeout(300)
 
     def begin(self, *options: str, port: int = 0) -> subprocess.Popen[str]:
         config = self.folder / "config.toml"
@@ -85,7 +85,7 @@ class ServiceTests(SynchronousTestCase):
         """The command's connection, after its first word."""
         theirs, _ = self.service.accept()
         self.addCleanup(theirs.close)
-        theirs.settimeout(10)
+        theirs.settimeout(300)
         self.assertTrue(theirs.recv(1000).startswith(b"HELLO 1 "))
         return theirs
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from mailnotify.imap.commands import Command, uid_set
 from mailnotify.imap.responses import Expunged, FetchData, NumberSet, Response, Status, Tagged
@@ -21,6 +22,9 @@ from mailnotify.imap.resync import Told, is_read
 
 MOST_ASKED: Final = 1000
 """The newest; who removes an older message has seen its alert long ago."""
+
+PAUSE_SECONDS: Final = 10.0
+"""Between two looks that only such hints lead to."""
 
 _MOST_BYTES: Final = 4000
 """Of the UIDs in a command; of more than that, all from the first to the last are meant."""
@@ -33,11 +37,16 @@ Search = Callable[[bytes], Awaitable[set[int] | None]]
 class Inquiry:
     """What one connection has to ask of the mailbox that is open.
 
+    Args:
+        clock: measures the pause between two looks.
+
     Attributes:
         is_due: something was read or removed, and nobody knows what.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._hinted_at = -PAUSE_SECONDS
         self.is_due = False
         self._told: Told = lambda uids, is_gone: None
         self._has_known = False
@@ -66,7 +75,8 @@ class Inquiry:
         """Take one untagged response; whether it is worth a look by itself.
 
         What comes in an answer to us is looked into when we have read it all: some
-        servers say the same with each.
+        servers say the same with each. And while another client is at work, not every
+        change is, but once in a while; the last one with the next poll.
         """
         if not self._has_known:
             return False
@@ -74,7 +84,11 @@ class Inquiry:
         is_flag = isinstance(response, FetchData) and not is_ours and is_read(response)
         is_change = is_flag or isinstance(response, Expunged)
         self.is_due = self.is_due or is_change
-        return is_change and not is_ours
+        now = self._clock.seconds()
+        if not is_change or is_ours or now < self._hinted_at + PAUSE_SECONDS:
+            return False
+        self._hinted_at = now
+        return True
 
     async def ask(self, run: Run, search: Search, known: Sequence[int], *, now: int = 0) -> None:
         """Ask about these UIDs, and tell; nothing where the server will not answer.

@@ -117,6 +117,8 @@ class Reading:
             await self.session.poll()
         else:
             self._note(await self.session.survey(self._names()))
+        if self.session.has_changed:
+            self._wait_for(self.home)
         return bool(self._waiting) or self._is_look_due
 
     async def compare(self) -> bool:

@@ -171,7 +171,7 @@ class Session:
         self._idling = Idling(client, clock, renewal_seconds, habits, self._hint_here)
         self._awaiting = Awaiting(clock, client, self._hint_here)
         self._resync = Resync()
-        self._inquiry = Inquiry()
+        self._inquiry = Inquiry(clock)
         self._is_notified = False
         self._changed: Changed | None = None
         self._name_told: Callable[[ListItem], object] = lambda item: None

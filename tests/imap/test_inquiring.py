@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mailnotify.core.sync import Cursor
-from mailnotify.imap.inquiring import MOST_ASKED
+from mailnotify.imap.inquiring import MOST_ASKED, PAUSE_SECONDS
 from mailnotify.imap.responses import NumberSet
 from tests.imap.scripted import Letters
 from tests.imap.test_reading import ReadingCase
@@ -109,6 +109,19 @@ class InquiryTests(SessionCase):
             self.result(self.session.inquire([3, 5]))
             self.assertFalse(self.session.has_changed)
             hints.clear()
+            self.clock.advance(PAUSE_SECONDS)
+
+    def test_another_client_at_work(self) -> None:
+        """Not each of its changes leads to a look; that there was one is not forgotten."""
+        self.open_for("", 3, 5)
+        hints: list[object] = []
+        self.result(self.session.listen(lambda *hint: hints.append(hint)))
+        for _ in range(5):
+            self.server.say(b"* 1 FETCH (FLAGS (\\Seen))\r\n")
+            self.result(self.session.inquire([3, 5]))
+        self.server.say(b"* 1 EXPUNGE\r\n")
+        self.assertEqual(len(hints), 1)
+        self.assertTrue(self.session.has_changed)
 
     def test_in_an_answer(self) -> None:
         """What comes with our own command is looked into afterwards, and is no hint."""
@@ -142,3 +155,11 @@ class ReadingTests(ReadingCase):
         self.session.arrive(5)
         self.catch_up()
         self.assertEqual(self.take_calls(), ["fetch"])
+
+    def test_with_the_next_poll(self) -> None:
+        """What no hint led to is looked into then."""
+        self.known_up_to("INBOX", 2)
+        self.begin()
+        self.assertFalse(self.result(self.reading.poll()))
+        self.session.has_changed = True
+        self.assertTrue(self.result(self.reading.poll()))

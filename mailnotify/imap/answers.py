@@ -128,7 +128,10 @@ class Answers:
 
 
 def _merged(known: Fetched | None, told: FetchData) -> Fetched:
-    """What two responses for one message tell together; the later one wins."""
+    """What two responses for one message tell together; the later one wins.
+
+    A server that knows no partials sends all of a text or header; that is not kept.
+    """
     known = known or Fetched(uid=told.uid or 0)
     text = told.sections.get("BODY[TEXT]") or known.text
     return Fetched(
@@ -136,9 +139,9 @@ def _merged(known: Fetched | None, told: FetchData) -> Fetched:
         flags=known.flags if told.flags is None else told.flags,
         received=told.received or known.received,
         size=told.size or known.size,
-        header=told.header or known.header,
+        header=(told.header or known.header)[: headers.MOST_BYTES],
         attachments=count_attachments(told.bodystructure) or known.attachments,
-        text=text[:MOST_BODY_BYTES],  # a server that knows no partial sends all of it
+        text=text[:MOST_BODY_BYTES],
         object_id=_object_id(told) or known.object_id,
     )
 

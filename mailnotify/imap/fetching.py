@@ -38,8 +38,11 @@ from mailnotify.imap.responses import (
 )
 from mailnotify.imap.view import MailboxView
 
-BATCH = 500
-"""Messages in one answer: some 250 KiB, some 50 ms of work, and one transaction."""
+BATCH = 250
+"""Messages in one answer: some 125 KiB, some 25 ms of work, and one transaction.
+
+Two of them may be in memory, and headers made to be long are kept to 256 KiB.
+"""
 
 _MOST_FOUND = 1_000_000
 """UIDs taken from one SEARCH; the rest is found by the next."""

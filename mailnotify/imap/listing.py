@@ -103,6 +103,7 @@ class _Found:
         self._wanted = wanted
         self._delimiter = delimiter
         self._attributes: dict[str, Set[str]] = {}
+        self._bringing: set[str] = set()
         self._overflow: set[int] = set()
 
     def __call__(self, response: Response) -> None:
@@ -112,8 +113,9 @@ class _Found:
         if name in self._attributes:  # some servers name one twice
             self._attributes[name] |= response.attributes
         elif len(self._attributes) < MOST_MAILBOXES:
-            if self._wanted.brought(name, self._delimiter):
+            if bringing := self._wanted.bringing(name, self._delimiter):
                 self._attributes[name] = response.attributes
+                self._bringing.update(() if response.attributes & UNOPENABLE else bringing)
         else:
             self._overflow.add(hash(name))
 
@@ -123,16 +125,13 @@ class _Found:
         openable = [name for name, words in self._attributes.items() if not words & UNOPENABLE]
         left_out = {each for each in openable if each in names or each.startswith(beginnings)}
         brought = sorted(set(openable) - left_out, key=lambda each: (each != "INBOX", each))
-        bringing = {
-            pattern for name in openable for pattern in self._wanted.bringing(name, self._delimiter)
-        }
         return Listing(
             names=tuple(brought),
             there=frozenset(openable),
             delimiter=self._delimiter,
             passed_over=frozenset(left_out),
             overflow=len(self._overflow),
-            barren=tuple(each for each in self._wanted.patterns if each not in bringing),
+            barren=tuple(each for each in self._wanted.patterns if each not in self._bringing),
         )
 
 

@@ -80,13 +80,24 @@ class Timing(Struct, frozen=True, kw_only=True):
         float,
         Meta(
             description=(
-                "How often a mailbox is polled; with IDLE, how often it is checked. Each time up "
-                "to a fifth sooner, by chance."
+                "How often mailboxes are polled of which the server does not tell by itself. Each "
+                "time up to a fifth sooner, by chance."
             ),
             ge=0.05,
             le=86400,
         ),
     ] = 60.0
+    idle_poll_seconds: Annotated[
+        float,
+        Meta(
+            description=(
+                "The same with IDLE or NOTIFY: how often a server that should tell must prove "
+                "that it is still there. A dead line is noticed before (`silent_peer_seconds`)."
+            ),
+            ge=0.05,
+            le=86400,
+        ),
+    ] = 180.0
     idle_renewal_seconds: Annotated[
         float,
         Meta(

@@ -69,9 +69,10 @@ class Lookout(Service):
         Raises:
             JournalUnreadable: the journal is damaged.
         """
+        rarest = max(timing.poll_seconds, timing.idle_poll_seconds)
         bounds = Bounds(
             blind_seconds=timing.blind_seconds,
-            quiet_seconds=min(timing.poll_seconds, timing.safety_seconds) + timing.command_seconds,
+            quiet_seconds=min(rarest, timing.safety_seconds) + timing.command_seconds,
         )
         told = self._recall(account, mailbox)
         sight = Sight(account, mailbox, bounds=bounds, now=self._instant(), told=told)

@@ -66,7 +66,6 @@ class Polling:
         self._jitter = jitter
         self._failed = failed
         self._behind = behind
-        self._interval_seconds = min(timing.poll_seconds, timing.safety_seconds)
         self._compared_at = clock.seconds()  # the mailbox has just been examined
         self._loop: LoopingCall | None = None
 
@@ -88,6 +87,13 @@ class Polling:
         loop, self._loop = self._loop, None
         if loop is not None and loop.running:
             loop.stop()
+
+    @property
+    def _interval_seconds(self) -> float:
+        """Where the server tells of all by itself, only its silence is to be looked into."""
+        timing = self._timing
+        usual = timing.idle_poll_seconds if self._reading.is_told else timing.poll_seconds
+        return min(usual, timing.safety_seconds)
 
     def _shortened(self) -> float:
         return self._interval_seconds * (1 - SPREAD * self._jitter())

@@ -79,6 +79,11 @@ class Reading:
         self._hinted: set[Place] = set()
         self._unhinted: set[Place] = set()
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the server tells of news in all mailboxes, without being asked."""
+        return "IDLE" in self.session.capabilities and (self._is_notified or not self._names())
+
     async def examine(self) -> None:
         """Look at all mailboxes and open the home; on first sight remember where one ends.
 

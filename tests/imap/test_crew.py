@@ -117,7 +117,7 @@ class CrewCase(SynchronousTestCase):
         return Watcher(
             seat,
             seat.begin,
-            timing=Timing(poll_seconds=60.0),
+            timing=Timing(idle_poll_seconds=60.0),
             backoff=Backoff(first_seconds=1.0, most_seconds=60.0, jitter=lambda: 0.999),
             clock=self.clock,
             jitter=lambda: 0.0,

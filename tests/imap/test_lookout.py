@@ -15,7 +15,7 @@ from mailnotify.imap.lookout import LOOK_SECONDS, Lookout
 from mailnotify.imap.witness import Witness
 from tests.fakes import NOON, MemoryJournal
 
-TIMING = Timing(blind_seconds=300, poll_seconds=60, command_seconds=60)
+TIMING = Timing(blind_seconds=300, idle_poll_seconds=60, command_seconds=60)
 GONE = NotConnected(peer="imap.example:993", reason="\x1b[31mreset")
 
 

@@ -61,7 +61,12 @@ class PollingCase(SynchronousTestCase):
         def accept(events: object, move: object) -> None:
             self.journal.append(events, move, _NOW)  # type: ignore[arg-type]
 
-        intervals = {"poll_seconds": 60.0, "safety_seconds": 600.0, **timing}
+        intervals = {
+            "poll_seconds": 60.0,
+            "idle_poll_seconds": 60.0,
+            "safety_seconds": 600.0,
+            **timing,
+        }
         open_session = connect(*outcomes)
         names = ("INBOX", *self.others)
         self.places = [Place("home", each, self.journal, accept, self.witness) for each in names]
@@ -114,7 +119,7 @@ class SafetyTests(PollingCase):
     def test_more_often_than_polls(self) -> None:
         """Its interval holds, though the polls would be rarer."""
         session = FakeSession([1])
-        self.watch_settled(session, poll_seconds=3600.0, safety_seconds=100.0)
+        self.watch_settled(session, idle_poll_seconds=3600.0, safety_seconds=100.0)
         self.clock.pump([10.0] * 30)
         self.assertEqual(self.asked(session), ["status"] * 3)
 
@@ -221,6 +226,40 @@ class SafetyTests(PollingCase):
         self.assertEqual(second.calls[0], "examine INBOX")
 
 
+class IntervalTests(PollingCase):
+    """Who must be asked often, and who tells by himself."""
+
+    def polls(self, session: FakeSession) -> int:
+        """How often the server was asked in an hour."""
+        self.watch_settled(session, poll_seconds=60.0, idle_poll_seconds=180.0)
+        self.clock.pump([60.0] * 60)
+        return sum(call in ("poll", "status", "survey") for call in session.calls)
+
+    def test_in_idle(self) -> None:
+        """A server that tells has only to prove now and then that it still would."""
+        self.assertEqual(self.polls(FakeSession([1])), 20)
+
+    def test_without_idle(self) -> None:
+        """One that does not is asked at each interval of the polls."""
+        session = FakeSession([1])
+        session.capabilities = frozenset({"IMAP4REV1"})
+        self.assertEqual(self.polls(session), 60)
+
+    def test_mailboxes_that_are_swept(self) -> None:
+        """IDLE tells of the open mailbox alone; the others cannot wait that long."""
+        self.others = ("Lists",)
+        session = FakeSession([1])
+        session.others["Lists"] = [1]
+        self.assertGreaterEqual(self.polls(session), 60)
+
+    def test_mailboxes_that_are_notified(self) -> None:
+        """With NOTIFY the server tells of all."""
+        self.others, self.is_notified = ("Lists",), True
+        session = FakeSession([1])
+        session.others["Lists"] = [1]
+        self.assertLess(self.polls(session), 30)
+
+
 class SettleTests(PollingCase):
     """The first question in an IDLE."""
 
@@ -307,7 +346,7 @@ class JitterTests(SynchronousTestCase):
             place = Place(f"account {number}", "INBOX", MemoryJournal(), accept)
             polling = Polling(
                 Reading(Nothing(), [place], clock),  # type: ignore[arg-type]
-                timing=Timing(poll_seconds=60.0, safety_seconds=86400.0),
+                timing=Timing(poll_seconds=60.0, idle_poll_seconds=60.0, safety_seconds=86400.0),
                 witness=Witness(),
                 clock=clock,
                 jitter=chance.random,
@@ -332,7 +371,7 @@ class JitterTests(SynchronousTestCase):
             session.calls.clear()
             polling = Polling(
                 Reading(session, [place], clock),
-                timing=Timing(poll_seconds=60.0),
+                timing=Timing(poll_seconds=60.0, idle_poll_seconds=60.0),
                 witness=Witness(),
                 clock=clock,
                 jitter=lambda chance=chance: chance,

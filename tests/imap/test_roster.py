@@ -184,7 +184,7 @@ class RosterCase(SynchronousTestCase):
         return Watcher(
             seat,
             seat.begin,
-            timing=Timing(poll_seconds=_POLL_SECONDS),
+            timing=Timing(poll_seconds=_POLL_SECONDS, idle_poll_seconds=_POLL_SECONDS),
             backoff=Backoff(first_seconds=1.0, most_seconds=60.0, jitter=lambda: 0.999),
             clock=self.clock,
             jitter=lambda: 0.0,

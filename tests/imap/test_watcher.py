@@ -50,7 +50,7 @@ class WatcherTests(SynchronousTestCase):
         watcher = Watcher(
             place,
             reads(place, open_session, self.clock),
-            timing=Timing(poll_seconds=60.0, denied_retry_seconds=900.0, **timing),
+            timing=Timing(idle_poll_seconds=60.0, denied_retry_seconds=900.0, **timing),
             backoff=Backoff(first_seconds=1.0, most_seconds=60.0, jitter=lambda: 0.999),
             clock=self.clock,
             jitter=lambda: 0.0,

@@ -105,7 +105,7 @@ class StrategyCase(TestCase):
             server=server,
             password=Literal(text="demo"),
             trust=CaFile(ca_file=str(self.dovecot.ca_file)),
-            timing=Timing(**{"poll_seconds": 60.0, **timing}),
+            timing=Timing(**{"idle_poll_seconds": 60.0, **timing}),
         )
 
     def open(self, account: Account) -> Awaitable[Session]:
@@ -304,7 +304,9 @@ class SweepTests(StrategyCase):
     async def test_mailbox_that_comes_later(self) -> None:
         """It is watched as soon as it is there."""
         beginning = Deferred.fromCoroutine(
-            self.watch("INBOX", "Later", poll_seconds=0.5, safety_seconds=3600)
+            self.watch(
+                "INBOX", "Later", poll_seconds=0.5, idle_poll_seconds=0.5, safety_seconds=3600
+            )
         )
         await self.until(lambda: self.journal.cursor("home", "INBOX") is not None)
         self.dovecot.command("demo", "create", "Later")

@@ -84,7 +84,7 @@ class FrozenTests(ServiceCase):
     def frozen_home(self, **timing: float) -> str:
         """The account behind the proxy, with the bounds of a test."""
         bounds = {
-            "poll_seconds": 0.5,
+            "idle_poll_seconds": 0.5,
             "command_seconds": COMMAND_SECONDS,
             "connect_seconds": COMMAND_SECONDS,
             "longest_retry_seconds": 0.5,

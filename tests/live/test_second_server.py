@@ -38,7 +38,7 @@ class CyrusTests(SynchronousTestCase):
 
     def test_idle(self) -> None:
         """Without any poll the server's own word is enough."""
-        _, reader = self.serve(poll_seconds=3600.0)
+        _, reader = self.serve(poll_seconds=3600.0, idle_poll_seconds=3600.0)
         for number in range(3):
             self.cyrus.append("demo", "INBOX", letter(b"pushed %d" % number))
             self.assertEqual(reader.subjects(1), [f"pushed {number}"])

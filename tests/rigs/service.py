@@ -221,6 +221,7 @@ def account(
     user = server.partition("//")[2].partition("@")[0]
     intervals = {
         "poll_seconds": 1.0,
+        "idle_poll_seconds": 1.0,
         "first_retry_seconds": 0.1,
         "longest_retry_seconds": 1.0,
         "denied_retry_seconds": 1.0,

@@ -183,7 +183,7 @@ class World:
 
     def _crew(self) -> Crew:
         """The watching of one account, composed as the service does it."""
-        timing = Timing()
+        timing = Timing(idle_poll_seconds=60.0)
         account = Account(
             name="home",
             server=Server(host="localhost", port=993, security=self.behaviour.security, user=USER),

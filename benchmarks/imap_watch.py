@@ -338,7 +338,9 @@ def main() -> None:
         "memory": memory,
         "many": many,
     }
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("part", nargs="?", choices=list(parts))
     parser.add_argument("--count", type=int, help="of mailboxes or letters")
     options = parser.parse_args()

@@ -32,6 +32,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mailnotify.config.schema import Timing
 from tests.rigs import child_environment
 from tests.rigs.certificates import Certificates
 from tests.rigs.service import Follower, Lines, Service
@@ -273,7 +274,8 @@ def _await_watching(service: Service, count: int) -> None:
 # -- many mailboxes
 
 
-def many(count: int = 5000, seconds: float = 60.0) -> None:
+def many(count: int = 5000, seconds: float = Timing().idle_poll_seconds) -> None:
+    """Idle for as long as it takes until each mailbox was polled."""
     _raise_limits()
     with fake_server() as server:
         users = [f"user{number}" for number in range(count)]

@@ -126,7 +126,8 @@ class Roster:
         if item.old_name is not None and len(self._told) < _MOST_TOLD:
             old = key(item.old_name)
             self._told[name] = self._told.pop(old, old)
-            self._is_wanted = self._is_wanted or old in self.places
+            if old in self.places:
+                self._look_for(f"{old} -> {name}")
         if item.attributes & UNOPENABLE:
             self._is_wanted = self._is_wanted or name in self.places
             return self._is_wanted
@@ -135,13 +136,16 @@ class Roster:
     def saw(self, name: str) -> bool:
         """The server spoke of a mailbox; whether to look, since a pattern brings it."""
         name = key(name)
-        is_known = name in self.places or name in self._named or name in self._idle_words
-        if is_known or not self._wanted.brought(name, self._delimiter):
-            return self._is_wanted
-        if len(self._idle_words) < _MOST_IDLE_WORDS:
-            self._idle_words.add(name)
-            self._is_wanted = True
+        is_known = name in self.places or name in self._named
+        if not is_known and self._wanted.brought(name, self._delimiter):
+            self._look_for(name)
         return self._is_wanted
+
+    def _look_for(self, word: str) -> None:
+        """Look because of this word; it may come with every answer, and mean nothing."""
+        if word not in self._idle_words and len(self._idle_words) < _MOST_IDLE_WORDS:
+            self._idle_words.add(word)
+            self._is_wanted = True
 
     # -- to look
 
@@ -156,8 +160,14 @@ class Roster:
         at = self._now()
         if not self._is_wanted:
             self._idle_words.clear()
-        listing = await session.list_mailboxes(self._wanted)
-        self._looked_at, self._is_wanted = self._clock.seconds(), False
+        heard = list(self._told)
+        self._is_wanted = False  # what is said from now on may be news to the answer
+        try:
+            listing = await session.list_mailboxes(self._wanted)
+        except BaseException:
+            self._is_wanted = True
+            raise
+        self._looked_at = self._clock.seconds()
         self._delimiter = listing.delimiter
         self.roots = self._wanted.roots(listing.delimiter)
         names = [each for each in listing.names if each not in self._named]
@@ -166,8 +176,10 @@ class Roster:
         if come:
             await self._enrol(session, come, listing)
         self._dismiss(sorted(before - set(names)))
-        self._told.clear()
-        self._idle_words -= self.places.keys()
+        for each in heard:
+            self._told.pop(each, None)
+        if set(self.places) != before:
+            self._idle_words.clear()
         self._resolved = dict.fromkeys(self._wanted.patterns, at)
         oldest = min(self._remembered.values(), default=at - REMEMBER)
         is_other = set(self.places) != before or self._remembered.keys() != self._resolved.keys()

@@ -103,11 +103,11 @@ class FakeSession:
         return {each: self._status(each) for each in self.notified if each in self.others}
 
     async def list_mailboxes(self, wanted: Wanted) -> Listing:
-        await self._answer("list_mailboxes")
         names = tuple(each for each in self.others if wanted.brought(each, "/"))
         brought = {pattern for each in names for pattern in wanted.bringing(each, "/")}
         barren = tuple(each for each in wanted.patterns if each not in brought)
         top = tuple(self.others) if barren else ()
+        await self._answer("list_mailboxes")
         return Listing(names=names, there=frozenset(names), barren=barren, top=top)
 
     def hear_names(self, told: Callable[[ListItem], object]) -> None:

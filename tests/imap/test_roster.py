@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -584,6 +586,52 @@ class GoingTests(RosterCase):
         self.advance(_LIST_SECONDS + _POLL_SECONDS)
         self.arrive("Lists/z", 4)
         self.assertEqual(set(self.announced()), {("Lists/a", 3), ("Lists/a", 71), ("Lists/z", 4)})
+
+    def test_told_while_something_is_asked(self) -> None:
+        """Whatever is under way, what was told of meanwhile is noticed soon after it."""
+        changes = {
+            "Lists/new": lambda: (
+                self.server.create("Lists/new", 71),
+                self.server.tell("Lists/new"),
+            ),
+            "Lists/z": lambda: (
+                self.server.rename("Lists/a", "Lists/z"),
+                self.server.tell("Lists/z", old="Lists/a"),
+            ),
+            "Lists/b": lambda: (
+                self.server.delete("Lists/b"),
+                self.server.tell("Lists/b", is_gone=True),
+            ),
+        }
+        questions = ("list_mailboxes", "survey", "examine", "fetch")
+        for question, name in itertools.product(questions, changes):
+            self.setUp()
+            crew = self.start()
+            [session] = self.server.open
+            there = name in self.watched()
+            answer = session.held[question] = Deferred()
+            self.server.create("Lists/other", 61)
+            self.server.tell("Lists/other")
+            self.assertIn(question, " ".join(session.calls))
+            changes[name]()
+            del session.held[question]
+            answer.callback(None)
+            self.advance(2 * SETTLE_SECONDS)
+            self.assertEqual(name in self.watched(), not there, f"{name} while {question}")
+            self.stop(crew)
+
+    def test_told_in_each_answer(self) -> None:
+        """A server that tells the same of a name with each list is not asked for ever."""
+        self.start()
+        [session] = self.server.open
+        before = self.server.lists
+        for _ in range(100):
+            answer = session.held["list_mailboxes"] = Deferred()
+            self.server.tell("Lists/a/b", old="Lists/a")
+            del session.held["list_mailboxes"]
+            answer.callback(None)
+        self.advance(2 * SETTLE_SECONDS)
+        self.assertLess(self.server.lists - before, 5)
 
     def test_renamed_twice(self) -> None:
         """Between two looks a mailbox may have had three names."""

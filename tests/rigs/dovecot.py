@@ -243,6 +243,12 @@ class Dovecot:
                 process.stderr.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    @property
+    def crashes(self) -> int:
+        """How many of its processes ended by a bug of its own."""
+        log = (self.directory / "dovecot.log").read_text(errors="replace")
+        return log.count("killed with signal 11") + log.count("killed with signal 6")
+
     def deliver(self, user: str, *letters: bytes) -> None:
         """Deliver letters over LMTP in one connection, as a mail server would."""
         with smtplib.LMTP("127.0.0.1", self.lmtp_port) as lmtp:

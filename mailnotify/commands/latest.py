@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.task import react
 from twisted.python import usage
 
@@ -94,16 +94,33 @@ async def _ask_all(reactor: Any, config: Config) -> None:
     asked = [
         Deferred.fromCoroutine(latest(account, open_account, print)) for account in config.accounts
     ]
-    failures = await gatherResults(asked)
+    failures = await gatherResults(asked, consumeErrors=True)
     if any(failures):
         raise SystemExit(os.EX_UNAVAILABLE)
 
 
 def run(options: usage.Options) -> int:
-    """Ask all accounts at once."""
+    """Ask all accounts at once.
+
+    Raises:
+        OSError: standard output cannot be written.
+    """
     keep_time_monotonic()
+    unwritten: list[OSError] = []
+
+    async def ask(reactor: Any) -> None:
+        try:
+            await _ask_all(reactor, options["loaded"])
+        except FirstError as first:
+            if not isinstance(first.subFailure.value, OSError):
+                raise
+            unwritten.append(first.subFailure.value)
+
     try:
-        react(lambda reactor: Deferred.fromCoroutine(_ask_all(reactor, options["loaded"])))
+        react(lambda reactor: Deferred.fromCoroutine(ask(reactor)))
     except SystemExit as end:
-        return int(end.code or 0)
+        if not unwritten:
+            return int(end.code or 0)
+    for failure in unwritten:
+        raise failure
     return os.EX_OK

@@ -278,12 +278,14 @@ class _Run:
 
     Attributes:
         code: how it ended, or would if it was stopped now.
+        said: what is to be printed, when the reactor has ended.
     """
 
     _log = Logger()
 
     def __init__(self, errand: Errand, config: Config, options: Mapping[str, Any]) -> None:
         self.code = INTERRUPTED
+        self.said = ""
         self._errand = errand
         self._config = config
         self._options = options
@@ -307,9 +309,9 @@ class _Run:
     def _tell(self, measured: Measured) -> None:
         self.code = os.EX_OK
         if self._options["json"]:
-            print(msgspec.json.encode(measured.figures()).decode())
+            self.said = msgspec.json.encode(measured.figures()).decode()
             return
-        print(table(measured))
+        self.said = table(measured)
         if measured.operations[0].after is None:
             print("mailnotify measure: only Linux (4.19 on) counts packets", file=sys.stderr)
 
@@ -337,6 +339,8 @@ def run(options: Options) -> int:
     running = _Run(errand, config, options)
     with suppress(SystemExit):  # react always says that it has ended; how, we know better
         react(running.begin)
+    if running.said:
+        print(running.said)
     return running.code
 
 

@@ -8,6 +8,7 @@ said beside the stream (a gap, a lost connection) goes to stderr.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -34,7 +35,7 @@ from mailnotify.core.frames import Edge, parse_since
 from mailnotify.core.pick import Pick
 from mailnotify.interfaces import ISink
 from mailnotify.sinks.once import Once
-from mailnotify.sinks.outlet import Outlet
+from mailnotify.sinks.outlet import Outlet, OutletClosed
 from mailnotify.sinks.terminal import TerminalSink, json_line, text_line, with_colours
 from mailnotify.taps.client import new_backoff
 from mailnotify.taps.reaching import ReachingOptions, Way, read_ways
@@ -195,7 +196,7 @@ class Tail:
         sink: ISink = TerminalSink(
             outlet=self._outlet,
             line=json_line if options["json"] else colours,
-            when_closed=partial(self._finish, os.EX_OK),
+            when_closed=self._closed,
         )
         if options["count"] is not None:
             sink = CountingSink(sink, options["count"], partial(self._finish, os.EX_OK))
@@ -246,6 +247,15 @@ class Tail:
             self._say(_hint(way, line))
             if len(self._failed) == len(self._options["ways"]):
                 self._finish(os.EX_UNAVAILABLE)
+
+    def _closed(self, closed: OutletClosed) -> None:
+        """A reader may have had enough, as `head` has; a disk has not."""
+        cause = closed.__cause__
+        if not isinstance(cause, OSError) or cause.errno == errno.EPIPE:
+            self._finish(os.EX_OK)
+            return
+        self._say(f"the output cannot be written: {cause.strerror}")
+        self._finish(os.EX_IOERR)
 
     def _finish(self, code: int) -> None:
         if not self._end.called:

@@ -142,7 +142,8 @@ class Copying(Service):
         if str(error) != self._refusal:
             self._refusal = str(error)
             self._log.warn(
-                "there is no copy of letter {number}, nor of others as long as this is so: {error}",
+                "no copy is kept of letter {number}, nor of others of which this is true: {error}",
                 number=number,
-                error=error.explain(),
+                # The remedy of an invalid letter is for one that was not sent; this one was.
+                error=str(error) if isinstance(error, LetterInvalid) else error.explain(),
             )

@@ -26,7 +26,7 @@ LOOK_SECONDS: Final = 0.05
 
 
 class OutletClosed(Exception):
-    """Nobody reads our output any more."""
+    """Nobody reads our output any more, or it cannot be written: then an `OSError` is the cause."""
 
 
 class Outlet:

@@ -94,7 +94,7 @@ class TerminalSink:
 
     Args:
         line: makes the line of an entry: `text_line` or `json_line`.
-        when_closed: called once when nobody reads any more.
+        when_closed: called once, with the reason, when nothing can be written any more.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class TerminalSink:
         *,
         outlet: Outlet,
         line: Callable[[Entry, Position], str],
-        when_closed: Callable[[], object],
+        when_closed: Callable[[OutletClosed], object],
     ) -> None:
         self._outlet = outlet
         self._line = line
@@ -115,9 +115,9 @@ class TerminalSink:
             return
         try:
             await self._outlet.write(f"{self._line(entry, position)}\n".encode())
-        except OutletClosed:
+        except OutletClosed as closed:
             self._is_closed = True
-            self._when_closed()
+            self._when_closed(closed)
 
     async def close(self) -> None:
         """See `ISink.close`."""

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any, TextIO
 
 from twisted.application.service import Service
@@ -183,7 +184,8 @@ def _complain(error: BaseException | None, stderr: TextIO) -> None:
 
 
 def _prepared(options: Options) -> Errand:
-    return prepare(options, environ=os.environ, stdin=sys.stdin.buffer, now=datetime.now(UTC))
+    stdin = BytesIO() if sys.stdin is None else sys.stdin.buffer  # closed by a shell's `<&-`
+    return prepare(options, environ=os.environ, stdin=stdin, now=datetime.now(UTC))
 
 
 def _handed_over(errand: Errand, options: Options) -> int | None:

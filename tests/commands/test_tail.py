@@ -229,6 +229,16 @@ class TailTests(ServerCase):
         os.close(self.reader)
         self.assertEqual(await following, os.EX_OK)
 
+    async def test_full_disk(self) -> None:
+        """Entries that cannot be written are not passed over in silence."""
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, self.writer)
+        os.close(full)
+        code = await self.tail("--since", "oldest").follow(is_terminal=False)
+        self.assertEqual(code, os.EX_IOERR)
+        self.assertIn("the output cannot be written: No space left on device", self.said)
+        os.close(self.reader)
+
     async def test_no_server(self) -> None:
         """A server that is not there ends it, with what to look at."""
         await self.port.stopListening()

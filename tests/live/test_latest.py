@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.live.test_service import ServiceCase, letter
 from tests.rigs import PATIENCE_SECONDS, child_environment
@@ -40,3 +41,23 @@ class LatestTests(ServiceCase):
         self.assertIn("refused the login of nobody", done.stderr)
         self.assertNotIn("Traceback", done.stderr)
         self.assertEqual(done.returncode, os.EX_UNAVAILABLE)
+
+    def test_full_disk(self) -> None:
+        """What cannot be written is one sentence, at once or at the end."""
+        service = Service(self.home())
+        self.addCleanup(service.stop)
+        for unbuffered in ("", "1"):
+            with Path("/dev/full").open("wb") as full:
+                done = subprocess.run(
+                    [sys.executable, "-m", "mailnotify", "latest", "-c", str(service.config_file)],
+                    env={**child_environment(), "PYTHONUNBUFFERED": unbuffered},
+                    stdout=full,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    timeout=PATIENCE_SECONDS,
+                )
+            self.assertEqual(
+                done.stderr,
+                "mailnotify: the output cannot be written: No space left on device\n",
+            )
+            self.assertEqual(done.returncode, os.EX_IOERR)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailnotify.errors import CommandRefused, NotConnected
+from mailnotify.errors import CommandRefused, LetterInvalid, NotConnected
 from mailnotify.outbox.copying import FIRST_RETRY_SECONDS, WAIT_SECONDS, Copying
 from mailnotify.outbox.store import SqliteOutbox
 from mailnotify.outbox.verdict import Fate, Result
@@ -115,6 +115,18 @@ class CopyingTests(SynchronousTestCase):
         self.sent("4")
         self.clock.advance(WAIT_SECONDS)
         self.assertEqual(self.drawer.kept, ["<4@x.org>"])
+
+    def test_a_letter_that_no_copy_can_hold(self) -> None:
+        """It was sent all the same, and nobody is told otherwise."""
+        self.drawer.error = LetterInvalid(field="body", found="with NUL", expected="text")
+        self.copying.startService()
+        self.sent("1")
+        with capturedLogs() as logs:
+            self.clock.advance(WAIT_SECONDS)
+        (warning,) = [formatEvent(each) for each in logs if each["log_level"] is LogLevel.warn]
+        self.assertIn("no copy is kept of letter 1", warning)
+        self.assertIn("with NUL", warning)
+        self.assertNotIn("nothing has been sent", warning)
 
     def test_bug(self) -> None:
         """A bug of ours is logged, and the copy made later."""

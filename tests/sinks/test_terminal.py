@@ -17,7 +17,7 @@ from zope.interface.verify import verifyObject
 
 from mailnotify.core.events import Entry, MailFiled, MailGone, MailSeen
 from mailnotify.interfaces import ISink
-from mailnotify.sinks.outlet import Outlet
+from mailnotify.sinks.outlet import Outlet, OutletClosed
 from mailnotify.sinks.terminal import (
     LogSink,
     TerminalSink,
@@ -134,7 +134,7 @@ class TerminalSinkTests(SynchronousTestCase):
         outlet = Outlet(self.writer, Clock())
         self.sink = TerminalSink(outlet=outlet, line=json_line, when_closed=self.closed)
 
-    def closed(self) -> None:
+    def closed(self, reason: OutletClosed) -> None:
         self.ends += 1
 
     def deliver(self) -> None:

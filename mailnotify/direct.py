@@ -29,12 +29,16 @@ from socket import socket
 from typing import Any, Final
 
 from OpenSSL.SSL import Connection, Error, WantReadError
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IConsumer,
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
+    IProtocol,
+    IProtocolFactory,
     IPullProducer,
     IPushProducer,
+    IStreamClientEndpoint,
     ISystemHandle,
     ITCPTransport,
     ITLSTransport,
@@ -262,3 +266,23 @@ class DirectTLSFactory(TLSMemoryBIOFactory):
     """Adds TLS to the connections of another factory, as its base class does."""
 
     protocol = DirectTLS
+
+
+@implementer(IStreamClientEndpoint)
+class OverTLS:
+    """TLS from the first byte on, each record sent in the turn in which it was written."""
+
+    def __init__(
+        self, plain: IStreamClientEndpoint, options: IOpenSSLClientConnectionCreator
+    ) -> None:
+        self._plain = plain
+        self._options = options
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        factory = DirectTLSFactory(self._options, True, protocolFactory)
+        return self._plain.connect(factory).addCallback(_wrapped)
+
+
+def _wrapped(layer: IProtocol) -> IProtocol:
+    assert isinstance(layer, DirectTLS) and layer.wrappedProtocol is not None
+    return layer.wrappedProtocol

@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from msgspec import structs
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import (
     IProtocol,
     IProtocolFactory,
@@ -28,6 +27,7 @@ from zope.interface import implementer
 
 from mailnotify.config.schema import Security, Server, Trust
 from mailnotify.core.measured import Counters
+from mailnotify.direct import OverTLS
 from mailnotify.interfaces import IConnector
 
 # struct tcp_info of <linux/tcp.h>, which only grows at its end. From the start:
@@ -118,7 +118,7 @@ class MeteredConnector:
         metered = self._meter.around(self._connector.endpoint(bare, trust))
         if server.security is Security.IMPLICIT_TLS:
             options: Any = self._connector.tls_options(server, trust)
-            return wrapClientTLS(options, metered)
+            return OverTLS(metered, options)
         return metered
 
     def tls_options(self, server: Server, trust: Trust) -> object:

@@ -21,12 +21,9 @@ from service_identity import VerificationError
 from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
 from service_identity.pyopenssl import extract_patterns
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
-    IProtocol,
-    IProtocolFactory,
     IReactorTCP,
     IStreamClientEndpoint,
 )
@@ -36,7 +33,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailnotify.config.schema import CaFile, Pinned, Security, Server, Trust
-from mailnotify.direct import DirectTLS, DirectTLSFactory
+from mailnotify.direct import OverTLS
 from mailnotify.errors import CertificateRefused, ConfigInvalid, Problem
 from mailnotify.interfaces import IConnector
 
@@ -88,7 +85,7 @@ class Connector:
         """One attempt to connect; with TLS at once where the server's URL says so."""
         plain = HostnameEndpoint(self._reactor, server.host, server.port)
         if server.security is Security.IMPLICIT_TLS:
-            return _OverTLS(plain, self.tls_options(server, trust))
+            return OverTLS(plain, self.tls_options(server, trust))
         return plain
 
     def tls_options(self, server: Server, trust: Trust) -> VerifyingClient:
@@ -105,24 +102,6 @@ class Connector:
                 self._contexts[trust].set_keylog_callback(self._key_log)
         judge = _PinnedLeaf(server, trust) if isinstance(trust, Pinned) else _NamedHost(server)
         return VerifyingClient(self._contexts[trust], server.host, judge)
-
-
-@implementer(IStreamClientEndpoint)
-class _OverTLS:
-    """TLS from the first byte on, each record sent in the turn in which it was written."""
-
-    def __init__(self, plain: IStreamClientEndpoint, options: VerifyingClient) -> None:
-        self._plain = plain
-        self._options = options
-
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        factory = DirectTLSFactory(self._options, True, protocolFactory)
-        return self._plain.connect(factory).addCallback(_wrapped)
-
-
-def _wrapped(layer: IProtocol) -> IProtocol:
-    assert isinstance(layer, DirectTLS) and layer.wrappedProtocol is not None
-    return layer.wrappedProtocol
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -11,17 +11,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
 
-from msgspec import structs
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
-from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailnotify.auth.sasl import Credentials
-from mailnotify.config.schema import Security, Server, Timing, Trust
-from mailnotify.direct import DirectTLSFactory
+from mailnotify.config.schema import Server, Timing, Trust
 from mailnotify.errors import DeadlinePassed, LetterInvalid, LoginDeferred, LoginDenied
 from mailnotify.interfaces import IConnector
 from mailnotify.loss import explain
@@ -255,7 +252,7 @@ async def _reach(
 ) -> LetterSender:
     """Get a TCP connection; TLS and greeting are on the same deadline, in the sender."""
     opening = factory.opening
-    connecting = _dial(factory, server, trust, connector, clock)
+    connecting = connector.endpoint(server, trust).connect(factory)
     alarm = clock.callLater(opening.seconds, connecting.cancel)
     try:
         made = await connecting
@@ -268,28 +265,8 @@ async def _reach(
     finally:
         if alarm.active():
             alarm.cancel()
-    sender = getattr(made, "wrappedProtocol", made)
-    assert isinstance(sender, LetterSender)
-    return sender
-
-
-def _dial(
-    factory: LetterSenderFactory,
-    server: Server,
-    trust: Trust,
-    connector: IConnector,
-    clock: IReactorTime,
-) -> Deferred[IProtocol]:
-    """Begin to connect.
-
-    TLS from the start is ours (`direct`), on an endpoint without: Twisted's would keep
-    each write for another turn of the reactor, which halves the letters in a second.
-    """
-    if server.security is not Security.IMPLICIT_TLS:
-        return connector.endpoint(server, trust).connect(factory)
-    plain = connector.endpoint(structs.replace(server, security=Security.STARTTLS), trust)
-    options: Any = connector.tls_options(server, trust)
-    return plain.connect(DirectTLSFactory(options, True, factory, clock=clock))
+    assert isinstance(made, LetterSender)
+    return made
 
 
 def check_envelope(envelope: Envelope) -> None:

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
 from mailnotify.config.schema import Security, Server, Trust
+from mailnotify.direct import DirectTLSFactory
 from mailnotify.interfaces import IConnector
 from mailnotify.tls import Connector
 
@@ -256,7 +257,7 @@ class MemoryConnector:
             if not is_tls:
                 return factory
             options = self.tls_options(server, trust)
-            return TLSMemoryBIOFactory(options, True, factory, clock=self._clock)
+            return DirectTLSFactory(options, True, factory, clock=self._clock)
 
         return MemoryEndpoint(self._clock, self.links, self._make_server, wrap)
 

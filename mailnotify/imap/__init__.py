@@ -1,1 +1,1 @@
-"""The watching half: bytes of an IMAP server become new mail."""
+"""The protocol half: what is said to an IMAP server, and what it says."""

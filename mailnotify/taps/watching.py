@@ -27,19 +27,19 @@ from mailnotify.core.sight import Health
 from mailnotify.html_text import is_installed, visible_text
 from mailnotify.hub import Hub
 from mailnotify.imap.alerts import Alerts
-from mailnotify.imap.crew import Crew, Seat
-from mailnotify.imap.gate import LoginGate
 from mailnotify.imap.habits import Habits
-from mailnotify.imap.lookout import Lookout
-from mailnotify.imap.place import Place
-from mailnotify.imap.roster import Roster
 from mailnotify.imap.session import open_session
-from mailnotify.imap.turnstile import Turnstile
-from mailnotify.imap.watcher import Watcher
-from mailnotify.imap.witness import Witness
 from mailnotify.interfaces import IJournal, IMailSession
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.waking import Waking, read_clocks
+from mailnotify.watching.crew import Crew, Seat
+from mailnotify.watching.gate import LoginGate
+from mailnotify.watching.lookout import Lookout
+from mailnotify.watching.place import Place
+from mailnotify.watching.roster import Roster
+from mailnotify.watching.turnstile import Turnstile
+from mailnotify.watching.watcher import Watcher
+from mailnotify.watching.witness import Witness
 
 Opener = Callable[[], Coroutine[Deferred[Any], Any, IMailSession]]
 """Makes one connection to an account's server, logged in."""

@@ -12,7 +12,7 @@ from mailnotify.commands.latest import latest
 from mailnotify.config.schema import Account, Literal, Security, Server
 from mailnotify.core.message import Fetched
 from mailnotify.errors import CommandRefused, LoginDenied
-from tests.imap.fake_session import FakeSession
+from tests.watching.fake_session import FakeSession
 
 _SERVER = Server(host="imap.example.org", port=993, security=Security.IMPLICIT_TLS, user="ada")
 

@@ -8,8 +8,8 @@ from mailnotify.core.sync import Cursor
 from mailnotify.imap.inquiring import MOST_ASKED, PAUSE_SECONDS
 from mailnotify.imap.responses import NumberSet
 from tests.imap.scripted import Letters
-from tests.imap.test_reading import ReadingCase
 from tests.imap.test_session import SessionCase
+from tests.watching.test_reading import ReadingCase
 
 SINCE = Cursor(uidvalidity=7, last_uid=5, modseq=40)
 

@@ -12,9 +12,9 @@ from mailnotify.core.message import Fetched
 from mailnotify.core.preview import MOST_BODY_BYTES
 from mailnotify.core.sync import MailboxStatus
 from mailnotify.imap.answers import Answers
-from mailnotify.imap.place import Place, Preview, no_preview
 from mailnotify.imap.responses import FetchData
 from mailnotify.imap.session import Session
+from mailnotify.watching.place import Place, Preview, no_preview
 from tests.fakes import MemoryJournal
 from tests.imap.test_session import SessionCase, account
 

@@ -10,8 +10,8 @@ from mailnotify.errors import JournalUnwritable
 from mailnotify.imap.responses import Exists, NumberSet, Vanished
 from mailnotify.imap.view import MailboxView
 from tests.imap.scripted import Letters
-from tests.imap.test_reading import ReadingCase
 from tests.imap.test_session import SessionCase
+from tests.watching.test_reading import ReadingCase
 
 SINCE = Cursor(uidvalidity=7, last_uid=5, modseq=40)
 

@@ -17,11 +17,11 @@ from mailnotify.auth.sasl import Password
 from mailnotify.config.schema import Account, CaFile, Literal, Security, Server, Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.core.events import NewMail
-from mailnotify.imap.crew import Crew, Seat
-from mailnotify.imap.place import Place
 from mailnotify.imap.session import Session, open_session
-from mailnotify.imap.watcher import Watcher
 from mailnotify.tls import Connector
+from mailnotify.watching.crew import Crew, Seat
+from mailnotify.watching.place import Place
+from mailnotify.watching.watcher import Watcher
 from tests.fakes import MemoryJournal
 from tests.rigs.dovecot import Dovecot
 

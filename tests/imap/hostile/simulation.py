@@ -30,13 +30,13 @@ from mailnotify.auth.sasl import Password
 from mailnotify.config.schema import Account, CaFile, Literal, Security, Server, Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.core.events import NewMail
-from mailnotify.imap.crew import Crew, Seat
-from mailnotify.imap.gate import LoginGate
-from mailnotify.imap.place import Place
 from mailnotify.imap.session import open_session
-from mailnotify.imap.turnstile import Turnstile
-from mailnotify.imap.watcher import Watcher
 from mailnotify.interfaces import IMailSession
+from mailnotify.watching.crew import Crew, Seat
+from mailnotify.watching.gate import LoginGate
+from mailnotify.watching.place import Place
+from mailnotify.watching.turnstile import Turnstile
+from mailnotify.watching.watcher import Watcher
 from tests.fakes import NOON, MemoryJournal
 from tests.imap.hostile.network import MemoryConnector, Network, server_side_tls
 from tests.imap.hostile.server import PASSWORD, SECRETS, USER, Box, Conversation, Fault

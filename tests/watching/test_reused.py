@@ -9,8 +9,8 @@ from twisted.internet.task import Clock
 
 from mailnotify.core.events import NewMail
 from mailnotify.core.sync import MailboxStatus
-from mailnotify.imap.reading import Reading
-from tests.imap.test_reading import _NOW, ReadingCase
+from mailnotify.watching.reading import Reading
+from tests.watching.test_reading import _NOW, ReadingCase
 
 
 class ReusedTests(ReadingCase):

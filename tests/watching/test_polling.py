@@ -13,13 +13,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailnotify.config.schema import Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.errors import DeadlinePassed, LoginDenied, NotConnected
-from mailnotify.imap.place import Place
-from mailnotify.imap.polling import HASTE_SECONDS, SETTLE_SECONDS, SPREAD, Polling
-from mailnotify.imap.reading import Reading
-from mailnotify.imap.watcher import Watcher
-from mailnotify.imap.witness import Witness
+from mailnotify.watching.place import Place
+from mailnotify.watching.polling import HASTE_SECONDS, SETTLE_SECONDS, SPREAD, Polling
+from mailnotify.watching.reading import Reading
+from mailnotify.watching.watcher import Watcher
+from mailnotify.watching.witness import Witness
 from tests.fakes import MemoryJournal
-from tests.imap.fake_session import FakeSession, connect, reads
+from tests.watching.fake_session import FakeSession, connect, reads
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

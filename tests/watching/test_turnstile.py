@@ -1,4 +1,4 @@
-"""Tests of `mailnotify.imap.turnstile`."""
+"""Tests of `mailnotify.watching.turnstile`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailnotify.imap.turnstile import SPREAD_SECONDS, Turnstile
+from mailnotify.watching.turnstile import SPREAD_SECONDS, Turnstile
 
 
 class TurnstileTests(SynchronousTestCase):

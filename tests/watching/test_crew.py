@@ -11,13 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailnotify.config.schema import Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.errors import CommandRefused, LoginDeferred, NotConnected
-from mailnotify.imap.crew import REGROW_SECONDS, Crew, Seat
-from mailnotify.imap.place import Place
-from mailnotify.imap.watcher import Watcher
-from mailnotify.imap.witness import Witness
 from mailnotify.interfaces import IMailSession
+from mailnotify.watching.crew import REGROW_SECONDS, Crew, Seat
+from mailnotify.watching.place import Place
+from mailnotify.watching.watcher import Watcher
+from mailnotify.watching.witness import Witness
 from tests.fakes import MemoryJournal
-from tests.imap.fake_session import FakeSession
+from tests.watching.fake_session import FakeSession
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _CROWDED = LoginDeferred(peer="fake", user="ada", said="Too many simultaneous connections")

@@ -6,10 +6,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from mailnotify.errors import CommandRefused
-from mailnotify.imap.place import Place
-from mailnotify.imap.reading import Reading
 from mailnotify.imap.session import BATCH
-from tests.imap.test_reading import ReadingCase, Recorder
+from mailnotify.watching.place import Place
+from mailnotify.watching.reading import Reading
+from tests.watching.test_reading import ReadingCase, Recorder
 
 
 class LookingBackTests(ReadingCase):

@@ -11,10 +11,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from mailnotify.errors import CommandRefused
-from mailnotify.imap.place import Place
 from mailnotify.imap.session import BATCH
-from mailnotify.imap.turns import in_turns
 from mailnotify.interfaces import IMailSession
+from mailnotify.watching.place import Place
+from mailnotify.watching.turns import in_turns
 
 _log = Logger()
 

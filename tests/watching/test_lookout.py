@@ -1,4 +1,4 @@
-"""Tests of `mailnotify.imap.lookout`."""
+"""Tests of `mailnotify.watching.lookout`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mailnotify.config.schema import Timing
 from mailnotify.core.events import AccountState
 from mailnotify.errors import LoginDenied, NotConnected
 from mailnotify.hub import Hub
-from mailnotify.imap.lookout import LOOK_SECONDS, Lookout
-from mailnotify.imap.witness import Witness
+from mailnotify.watching.lookout import LOOK_SECONDS, Lookout
+from mailnotify.watching.witness import Witness
 from tests.fakes import NOON, MemoryJournal
 
 TIMING = Timing(blind_seconds=300, idle_poll_seconds=60, command_seconds=60)

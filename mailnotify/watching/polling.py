@@ -24,8 +24,8 @@ from twisted.python.failure import Failure
 
 from mailnotify.config.schema import Timing
 from mailnotify.errors import DeadlinePassed
-from mailnotify.imap.reading import Reading
-from mailnotify.imap.witness import Witness
+from mailnotify.watching.reading import Reading
+from mailnotify.watching.witness import Witness
 
 SETTLE_SECONDS: Final = 1.0
 """In IDLE until its first question; of several letters that come together it is one."""

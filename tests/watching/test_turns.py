@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailnotify.imap.turns import TURN_SECONDS, in_turns
+from mailnotify.watching.turns import TURN_SECONDS, in_turns
 
 
 class TurnsTests(SynchronousTestCase):

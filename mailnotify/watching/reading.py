@@ -23,14 +23,14 @@ from twisted.logger import Logger
 from mailnotify.core.message import Fetched
 from mailnotify.core.sync import MailboxStatus, has_news, is_rebuilt
 from mailnotify.errors import CommandRefused
-from mailnotify.imap.census import Census
-from mailnotify.imap.looking_back import look_back
-from mailnotify.imap.place import Place
 from mailnotify.imap.responses import ListItem, NumberSet
 from mailnotify.imap.session import BATCH
 from mailnotify.imap.surveying import key
-from mailnotify.imap.turns import in_turns
 from mailnotify.interfaces import IMailSession
+from mailnotify.watching.census import Census
+from mailnotify.watching.looking_back import look_back
+from mailnotify.watching.place import Place
+from mailnotify.watching.turns import in_turns
 
 _MOST_LOOKED_INTO = 50
 """What one mailbox's STATUS said; more than that has not been said by mistake."""

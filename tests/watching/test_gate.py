@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.config.schema import Timing
 from mailnotify.errors import LoginDeferred, LoginDenied, NotConnected
-from mailnotify.imap.gate import LoginGate
+from mailnotify.watching.gate import LoginGate
 
 DENIED = LoginDenied(peer="p", user="ada", said="no", advice="do this")
 DEFERRED = LoginDeferred(peer="p", user="ada", said="later")

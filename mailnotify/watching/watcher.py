@@ -20,7 +20,7 @@ server at once, or ends a pause, since a delay of before means nothing then.
 
 A session that caught up proved useful and makes the back-off forget. A refused
 login has slow delays of its own, which the mailboxes of an account share
-(`mailnotify.imap.gate`), so that no account gets locked. A journal that cannot be
+(`mailnotify.watching.gate`), so that no account gets locked. A journal that cannot be
 written is tried again soon: the mail is safe where it is.
 """
 
@@ -39,9 +39,9 @@ from twisted.python.failure import Failure
 from mailnotify.config.schema import Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.errors import JournalUnwritable, LoginDeferred, LoginDenied, MailnotifyError
-from mailnotify.imap.polling import Polling
-from mailnotify.imap.reading import Reading
-from mailnotify.imap.witness import Witness
+from mailnotify.watching.polling import Polling
+from mailnotify.watching.reading import Reading
+from mailnotify.watching.witness import Witness
 
 JOURNAL_RETRY_SECONDS = 5.0
 """The mail waits on its server, so a full disk is worth a frequent look."""

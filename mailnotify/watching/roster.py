@@ -27,11 +27,11 @@ from mailnotify.core.renames import find_renames
 from mailnotify.core.sync import Cursor, MailboxStatus
 from mailnotify.core.text import clean
 from mailnotify.errors import CommandRefused, OperatorError
-from mailnotify.imap.place import Place
 from mailnotify.imap.responses import ListItem
 from mailnotify.imap.surveying import key
-from mailnotify.imap.witness import Witness
 from mailnotify.interfaces import IJournal, IMailSession
+from mailnotify.watching.place import Place
+from mailnotify.watching.witness import Witness
 
 REMEMBER: Final = timedelta(hours=1)
 """So often is stored when a pattern was looked into, where nothing has changed."""

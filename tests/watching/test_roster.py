@@ -14,16 +14,16 @@ from mailnotify.core.backoff import Backoff
 from mailnotify.core.events import NewMail
 from mailnotify.core.patterns import read_wanted
 from mailnotify.errors import CommandRefused
-from mailnotify.imap.crew import Crew, Seat
-from mailnotify.imap.place import Place
-from mailnotify.imap.polling import SETTLE_SECONDS
 from mailnotify.imap.responses import ListItem
-from mailnotify.imap.roster import REMEMBER, Roster
-from mailnotify.imap.watcher import Watcher
-from mailnotify.imap.witness import Witness
 from mailnotify.interfaces import IMailSession
+from mailnotify.watching.crew import Crew, Seat
+from mailnotify.watching.place import Place
+from mailnotify.watching.polling import SETTLE_SECONDS
+from mailnotify.watching.roster import REMEMBER, Roster
+from mailnotify.watching.watcher import Watcher
+from mailnotify.watching.witness import Witness
 from tests.fakes import MemoryJournal
-from tests.imap.fake_session import FakeSession
+from tests.watching.fake_session import FakeSession
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _LIST_SECONDS = 300.0

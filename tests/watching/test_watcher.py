@@ -20,12 +20,12 @@ from mailnotify.errors import (
     LoginDenied,
     NotConnected,
 )
-from mailnotify.imap.place import Place
 from mailnotify.imap.session import BATCH
-from mailnotify.imap.watcher import JOURNAL_RETRY_SECONDS, Watcher
 from mailnotify.interfaces import IMailSession
+from mailnotify.watching.place import Place
+from mailnotify.watching.watcher import JOURNAL_RETRY_SECONDS, Watcher
 from tests.fakes import MemoryJournal
-from tests.imap.fake_session import FakeSession, connect, reads
+from tests.watching.fake_session import FakeSession, connect, reads
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _LONG_AGO = _NOW - timedelta(days=30)

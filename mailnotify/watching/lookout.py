@@ -23,7 +23,7 @@ from mailnotify.core.condition import condition
 from mailnotify.core.events import AccountState, Event
 from mailnotify.core.sight import Bounds, Health, Instant, Sight
 from mailnotify.errors import JournalUnwritable
-from mailnotify.imap.witness import Witness
+from mailnotify.watching.witness import Witness
 
 LOOK_SECONDS: Final = 1.0
 """How much later than its bound a silence may be told."""

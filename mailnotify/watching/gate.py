@@ -9,7 +9,7 @@ any connection.
 The delays are apart from those of a network that fails: after a refusal they
 begin with a quarter of an hour and double up to some hours; after a "not now" they
 are patient, and as long as the server asks for. "Too many connections" is neither:
-what to do then is the business of the crew (`mailnotify.imap.crew`).
+what to do then is the business of the crew (`mailnotify.watching.crew`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from twisted.internet.interfaces import IReactorTime
 from mailnotify.config.schema import Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.errors import LoginDeferred, LoginDenied
-from mailnotify.imap.crowding import is_crowded
+from mailnotify.watching.crowding import is_crowded
 
 PATIENCE = 10.0
 """How much longer than after a broken connection we wait after a "not now", at first."""

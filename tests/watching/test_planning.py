@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailnotify.imap.planning import Group, arrange, share_out
+from mailnotify.watching.planning import Group, arrange, share_out
 
 IDLE = frozenset({"IDLE"})
 NOTIFY = frozenset({"IDLE", "NOTIFY"})

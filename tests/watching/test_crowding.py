@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.errors import CommandRefused, LoginDenied, MailnotifyError, NotConnected
-from mailnotify.imap.crowding import is_crowded
+from mailnotify.watching.crowding import is_crowded
 
 CROWDED = (
     "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",

@@ -15,11 +15,11 @@ from mailnotify.core.message import Fetched
 from mailnotify.core.patterns import Listing, Wanted
 from mailnotify.core.sync import Cursor, MailboxStatus
 from mailnotify.errors import CommandRefused, NotConnected
-from mailnotify.imap.place import Place
-from mailnotify.imap.reading import Reading
 from mailnotify.imap.responses import ListItem, NumberSet
 from mailnotify.imap.session import BATCH
 from mailnotify.interfaces import IMailSession
+from mailnotify.watching.place import Place
+from mailnotify.watching.reading import Reading
 
 
 @implementer(IMailSession)

@@ -18,8 +18,8 @@ from mailnotify.core.rematch import Known, is_other
 from mailnotify.core.sync import Baseline, Cursor, CursorMove, MailboxStatus, advance, plan
 from mailnotify.errors import JournalUnwritable, PeerError
 from mailnotify.imap.responses import NumberSet
-from mailnotify.imap.witness import Witness
 from mailnotify.interfaces import IJournal
+from mailnotify.watching.witness import Witness
 
 _MOST_KNOWN = 10_000
 """Of one mailbox; whoever cares that older mail was read has looked for himself."""

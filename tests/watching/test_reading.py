@@ -12,12 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core.sync import Cursor, CursorMove, MailboxStatus
 from mailnotify.errors import CommandRefused
-from mailnotify.imap.place import Place
-from mailnotify.imap.reading import Reading
 from mailnotify.imap.session import BATCH
-from mailnotify.imap.witness import Witness
+from mailnotify.watching.place import Place
+from mailnotify.watching.reading import Reading
+from mailnotify.watching.witness import Witness
 from tests.fakes import MemoryJournal
-from tests.imap.fake_session import FakeSession
+from tests.watching.fake_session import FakeSession
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -24,15 +24,15 @@ from twisted.logger import Logger
 
 from mailnotify.core.sync import MailboxStatus
 from mailnotify.errors import CommandRefused, PeerError
-from mailnotify.imap.crowding import is_crowded
-from mailnotify.imap.place import Place
-from mailnotify.imap.planning import Group, arrange, share_out
-from mailnotify.imap.reading import Reading
 from mailnotify.imap.responses import ListItem
-from mailnotify.imap.roster import Roster
-from mailnotify.imap.watcher import Watcher
-from mailnotify.imap.witness import Witness
 from mailnotify.interfaces import IMailSession
+from mailnotify.watching.crowding import is_crowded
+from mailnotify.watching.place import Place
+from mailnotify.watching.planning import Group, arrange, share_out
+from mailnotify.watching.reading import Reading
+from mailnotify.watching.roster import Roster
+from mailnotify.watching.watcher import Watcher
+from mailnotify.watching.witness import Witness
 
 PATIENCE_SECONDS = 5.0
 """After the last of several refusals what was learned of them is said, once."""
@@ -313,7 +313,7 @@ class Seat(Witness):
 
 
 class Rounds:
-    """A seat's part in looking for mailboxes; see `mailnotify.imap.census.Census`."""
+    """A seat's part in looking for mailboxes; see `mailnotify.watching.census.Census`."""
 
     def __init__(self, crew: Crew, seat: Seat, roster: Roster) -> None:
         self._crew = crew

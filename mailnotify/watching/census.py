@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from mailnotify.core.sync import MailboxStatus
-from mailnotify.imap.place import Place
 from mailnotify.imap.responses import ListItem
 from mailnotify.interfaces import IMailSession
+from mailnotify.watching.place import Place
 
 
 class Census(Protocol):

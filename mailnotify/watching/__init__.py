@@ -1,0 +1,1 @@
+"""The watching half: which mailboxes are looked after, by whom, and what is new in them."""

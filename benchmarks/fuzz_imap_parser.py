@@ -38,6 +38,9 @@ TOKENS = [b"(", b")", b'"', b"\\", b"[", b"]", b"{", b"}", b"{5}\r\n", b"~{3}\r\
 TOKENS += [b"\r", b"\n", b"\r\n", b"* ", b"+ ", b"NIL", b"<0>", b"\0", b"\xff", b" ", b"1:*", b"&-"]
 TOKENS += [b"BODY[", b"FETCH (", b"UID 0", b"* OK [", b"99999999999999999999", b"-1", b"&AOk", b","]
 
+REPEATS = (1,) * 40 + (2,) * 20 + (5,) * 3 + (2000,)
+"""How often a token is put in: mostly once; what many of one kind do is tried now and then."""
+
 
 class Fuzzer:
     """Makes damaged transcripts, the same ones for the same seed."""
@@ -73,9 +76,9 @@ class Fuzzer:
         elif kind == 1:
             middle = pick.randbytes(max(end - start, 1))
         elif kind == 2:
-            middle = pick.choice(TOKENS) * pick.choice((1, 1, 1, 2, 150, 2000))
+            middle = pick.choice(TOKENS) * pick.choice(REPEATS)
         elif kind == 3:
-            middle = data[start:end] * pick.choice((2, 3, 200))
+            middle = data[start:end] * pick.choice((2, 3, 3, 5, 200))
         elif kind == 4:
             middle = self._part()
         else:

@@ -24,7 +24,9 @@ from twisted.python import usage
 from mailnotify.access.token import ID_BYTES, SALT_BYTES, SECRET_BYTES, Offer, Token, hashed
 from mailnotify.access.token_file import TokenFile
 from mailnotify.config import files
-from mailnotify.config.schema import Config
+from mailnotify.config.accounts import canonical
+from mailnotify.core.events import KINDS
+from mailnotify.core.patterns import EXCEPTION, read_wanted
 from mailnotify.core.text import clean
 from mailnotify.taps.configured import ConfiguredOptions, SubOptions
 from mailnotify.taps.listening import TOKENS
@@ -34,7 +36,7 @@ _SPAN: Final = re.compile(r"([1-9][0-9]{0,4})(h|d|w)")
 _HOURS: Final = {"h": 1, "d": 24, "w": 168}
 _MOST_PEM_BYTES: Final = 1_000_000
 _NAMES_BYTES: Final = 1000
-"""As many names of accounts as one line of a complaint shows."""
+"""As many names as one line of a complaint shows."""
 
 
 class AddOptions(SubOptions):
@@ -42,9 +44,9 @@ class AddOptions(SubOptions):
 
     synopsis = "NAME [--accounts A,B] [--mailboxes A,B] [--kinds A,B] [--read-only] [--send] …"
     optParameters = [
-        ["accounts", "a", "", "Only these accounts, with commas between them; default all."],
-        ["mailboxes", "m", "", "Only these mailboxes."],
-        ["kinds", "k", "", "Only events of these kinds, such as mail."],
+        ["accounts", "a", None, "Only these accounts, with commas between them; default all."],
+        ["mailboxes", "m", None, "Only these: names, patterns (Lists/*), exceptions (!Lists/x)."],
+        ["kinds", "k", None, "Only events of these kinds, such as mail."],
         ["expires", "e", None, "After 12h, 90d or 8w, or at a time such as 2027-01-31T08:00:00Z."],
         ["certificate", None, None, "A client's certificate (PEM), in place of a secret."],
     ]
@@ -75,6 +77,14 @@ class AddOptions(SubOptions):
             raise usage.UsageError("found --read-only and --send, expected one of them")
         self["until"] = _expiry(self["expires"], datetime.now(UTC))
         self["fingerprint"] = _fingerprint(self["certificate"]) if self["certificate"] else ""
+        for name in ("accounts", "mailboxes", "kinds"):
+            self[name] = _words(name, self[name])
+        _expect_known("kinds", self["kinds"], sorted(KINDS))
+        self["mailboxes"] = tuple(map(canonical, self["mailboxes"]))
+        wanted = read_wanted(self["mailboxes"])
+        if wanted.exceptions and not wanted.patterns:
+            found = EXCEPTION + wanted.exceptions[0]
+            raise usage.UsageError(f"--mailboxes: found {found!r}, expected a pattern beside it")
 
 
 class RevokeOptions(SubOptions):
@@ -107,7 +117,8 @@ class Options(ConfiguredOptions):
             raise usage.UsageError("expected add, list or revoke; see --help")
         super().postOptions()
         if self.subCommand == "add":
-            _expect_known(_words(self.subOptions["accounts"]), self["loaded"])
+            accounts = [account.name for account in self["loaded"].accounts]
+            _expect_known("accounts", self.subOptions["accounts"], accounts)
 
 
 def run(options: Options) -> int:
@@ -117,7 +128,11 @@ def run(options: Options) -> int:
 
 
 def add(tokens: TokenFile, options: usage.Options, out: TextIO) -> int:
-    """Make a token; the only line on stdout is what its owner has to keep."""
+    """Make a token; the only line on stdout is what its owner has to keep.
+
+    Raises:
+        OSError: it cannot be written, and there is no token.
+    """
     offer = Offer(id=secrets.token_hex(ID_BYTES), secret=secrets.token_bytes(SECRET_BYTES))
     token = Token(
         id=offer.id,
@@ -128,9 +143,9 @@ def add(tokens: TokenFile, options: usage.Options, out: TextIO) -> int:
         if options["fingerprint"]
         else hashed(offer.secret, secrets.token_bytes(SALT_BYTES)),
         certificate=options["fingerprint"],
-        accounts=_words(options["accounts"]),
-        mailboxes=_words(options["mailboxes"]),
-        kinds=_words(options["kinds"]),
+        accounts=options["accounts"],
+        mailboxes=options["mailboxes"],
+        kinds=options["kinds"],
         is_read_only=bool(options["read-only"]),
         may_send=bool(options["send"]),
     )
@@ -139,11 +154,11 @@ def add(tokens: TokenFile, options: usage.Options, out: TextIO) -> int:
             _say(f"there is a token {token.name} already; revoke it first")
             return os.EX_DATAERR
         known.append(token)
+        if token.hash is not None:
+            _say(f"this is the token of {token.name}; it is shown once, so keep it now:")
+            print(offer, file=out, flush=True)  # what nobody could see is not kept
     if token.hash is None:
         _say(f"who shows that certificate is {token.name} from now on (AUTH EXTERNAL)")
-        return os.EX_OK
-    _say(f"this is the token of {token.name}; it is shown once, so keep it now:")
-    print(offer, file=out)
     return os.EX_OK
 
 
@@ -168,17 +183,16 @@ def revoke(tokens: TokenFile, options: usage.Options, _out: TextIO) -> int:
     return os.EX_OK
 
 
-def _expect_known(names: Sequence[str], config: Config) -> None:
-    """A token for an account that is not there would open nothing.
+def _expect_known(option: str, found: Sequence[str], known: Sequence[str]) -> None:
+    """A token for what there is not would open nothing.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: one of them is not known.
     """
-    known = [account.name for account in config.accounts]
-    for name in names:
+    for name in found:
         if name not in known:
             raise usage.UsageError(
-                f"--accounts: found {name!r}, expected {clean(', '.join(known), _NAMES_BYTES)}"
+                f"--{option}: found {name!r}, expected {clean(', '.join(known), _NAMES_BYTES)}"
             )
 
 
@@ -208,8 +222,16 @@ def _only(words: tuple[str, ...]) -> str:
     return words[0]
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+def _words(option: str, text: str | None) -> tuple[str, ...]:
+    """What stands between commas; none at all where nothing was said.
+
+    Raises:
+        UsageError: it was said, and is empty: from a variable that is not set, perhaps.
+    """
+    words = tuple(word.strip() for word in (text or "").split(",") if word.strip())
+    if text is not None and not words:
+        raise usage.UsageError(f"--{option}: found nothing, expected names; leave it out for all")
+    return words
 
 
 def _expiry(text: str | None, now: datetime) -> datetime | None:

@@ -185,7 +185,7 @@ def _mailboxes(table: Table) -> tuple[str, ...]:
         return ()
     for each in found:
         _check_mailbox(table, each)
-    names = [_canonical(each) for each in found if isinstance(each, str)]
+    names = [canonical(each) for each in found if isinstance(each, str)]
     for name, count in Counter(names).items():
         if count > 1:
             table.complain("mailboxes", f"{shown(name)} {count} times", "each mailbox once")
@@ -213,7 +213,7 @@ def _check_mailbox(table: Table, found: object) -> None:
         )
 
 
-def _canonical(mailbox: str) -> str:
+def canonical(mailbox: str) -> str:
     """RFC 9051 §5.1: INBOX is the one name whose case means nothing."""
     return "INBOX" if mailbox.upper() == "INBOX" else mailbox
 

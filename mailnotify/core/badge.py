@@ -13,6 +13,7 @@ from collections.abc import Collection
 from msgspec import Struct, structs
 
 from mailnotify.core.frames import Subscribe
+from mailnotify.core.patterns import covers
 
 
 class Badge(Struct, frozen=True, kw_only=True):
@@ -22,7 +23,7 @@ class Badge(Struct, frozen=True, kw_only=True):
         name: whom it was given to; empty for users of this machine.
         token_id: by which it is revoked; empty for users of this machine.
         accounts: only these; all if empty. The same for the next two.
-        mailboxes: names as in the configuration.
+        mailboxes: names, patterns and exceptions, as in the configuration.
         kinds: of events, such as ``mail``.
         is_read_only: nothing may be changed on the server, not even a reader's position.
         may_send: letters may be queued for those accounts. Who is recognised by the
@@ -40,11 +41,17 @@ class Badge(Struct, frozen=True, kw_only=True):
     def narrow(self, asked: Subscribe) -> Subscribe | None:
         """What of it may be shown; None if that is nothing."""
         accounts = _common(self.accounts, asked.accounts)
-        mailboxes = _common(self.mailboxes, asked.mailboxes)
         kinds = _common(self.kinds, asked.kinds)
-        if accounts is None or mailboxes is None or kinds is None:
+        mailboxes = tuple(each for each in asked.mailboxes if covers(self.mailboxes, each))
+        if accounts is None or kinds is None or (asked.mailboxes and not mailboxes):
             return None
-        return structs.replace(asked, accounts=accounts, mailboxes=mailboxes, kinds=kinds)
+        return structs.replace(
+            asked,
+            accounts=accounts,
+            mailboxes=mailboxes,
+            kinds=kinds,
+            among=() if mailboxes else self.mailboxes,
+        )
 
     def strange(self, asked: Subscribe, watched: Collection[str]) -> tuple[str, ...]:
         """The accounts asked for that are not watched, or not his to know; both look the same."""

@@ -143,6 +143,9 @@ class SentFailed(Struct, frozen=True, kw_only=True, tag_field="kind", tag="sent-
 
 Event = NewMail | MailFiled | MailSeen | MailGone | AccountState | SentFailed
 
+KINDS = frozenset(str(each.__struct_config__.tag) for each in Event.__args__)
+"""Every ``kind`` of event."""
+
 
 class Position(Struct, frozen=True, kw_only=True, order=True):
     """A place in the journal: ``epoch:seq``.

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from mailnotify.core.events import Entry, Event, Position, parse_position
+from mailnotify.core.patterns import covers
 
 VERSION: Final = 1
 """The version of the protocol; `HELLO` names it."""
@@ -127,6 +128,7 @@ class Subscribe(Struct, frozen=True, kw_only=True):
         poll: stop after the replay.
         reader: the name under which the server keeps the position; empty if it shall not.
             `since` is then where a reader begins that the server does not know.
+        among: never said on the wire: only mailboxes that these words of a `Badge` cover.
     """
 
     since: Since = Edge.NOW
@@ -136,6 +138,7 @@ class Subscribe(Struct, frozen=True, kw_only=True):
     min_priority: int = 1
     poll: bool = False
     reader: str = ""
+    among: tuple[str, ...] = ()
 
     def wants(self, event: Event) -> bool:
         """Whether this event passes the filters."""
@@ -143,6 +146,7 @@ class Subscribe(Struct, frozen=True, kw_only=True):
             (not self.kinds or event.__struct_config__.tag in self.kinds)
             and (not self.accounts or event.account in self.accounts)
             and (not self.mailboxes or event.mailbox in self.mailboxes)
+            and (not self.among or covers(self.among, event.mailbox))
             and (
                 self.min_priority <= 1
                 or getattr(event, "priority", MIDDLE_PRIORITY) >= self.min_priority

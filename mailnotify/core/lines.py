@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from mailnotify.core.events import Entry, Event, parse_position
+from mailnotify.core.events import KINDS, Entry, Event, parse_position
 from mailnotify.core.frames import (
     VERSION,
     Ack,
@@ -106,8 +106,6 @@ class _EventHead(Struct):
     shortened: bool = False
 
 
-_KINDS: Final = frozenset(str(each.__struct_config__.tag) for each in Event.__args__)
-
 # --- reading ------------------------------------------------------------------------------
 
 _Value = TypeVar("_Value")
@@ -184,7 +182,7 @@ def _read_event(rest: str) -> Announce | Unreadable:
     place, _, body = rest.partition(" ")
     position = parse_position(place)
     head = _json(body, _EventHead)
-    if head.kind not in _KINDS:
+    if head.kind not in KINDS:
         return Unreadable(position=position, kind=clean(head.kind, _WORD_BYTES))
     event: Event = msgspec.json.decode(body, type=Event)
     entry = Entry(seq=position.seq, at=head.at.astimezone(UTC), event=event)

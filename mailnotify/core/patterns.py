@@ -18,7 +18,7 @@ wants to be told of it (Junk), or that shows the mail of other mailboxes once mo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from msgspec import Struct
 
@@ -90,6 +90,26 @@ def read_wanted(mailboxes: Iterable[str]) -> Wanted:
         else:
             (patterns if is_pattern(each) else names).append(each)
     return Wanted(names=tuple(names), patterns=tuple(patterns), exceptions=tuple(exceptions))
+
+
+def covers(words: tuple[str, ...], name: str) -> bool:
+    """Whether names, patterns and exceptions like those of the configuration mean this mailbox.
+
+    No words mean all. An event does not say what its server has between levels: it is
+    taken to be the first of these that stands in the name.
+    """
+    if not words:
+        return True
+    wanted = _read_once(words)
+    delimiter = next((each for each in _DELIMITERS if each in name), None)
+    return name in wanted.names or wanted.brought(name, delimiter)
+
+
+_DELIMITERS = "/\\."
+"""Most servers have a slash or a dot; a slash may not stand in a name where it is a dot."""
+
+_read_once = lru_cache(maxsize=1024)(read_wanted)
+"""The words of a token come with each event."""
 
 
 class Listing(Struct, frozen=True, kw_only=True):

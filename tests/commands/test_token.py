@@ -70,6 +70,29 @@ class TokenCommandTests(SynchronousTestCase):
         self.assertEqual((code, out, self.file.read()), (os.EX_USAGE, "", ()))
         self.assertIn("--accounts: found 'hone', expected home, work", err)
 
+    def test_a_kind_that_is_not_there(self) -> None:
+        """Neither does a kind that no event has."""
+        code, out, err = self.run_command("add", "phone", "--kinds", "mail,nope")
+        self.assertEqual((code, out, self.file.read()), (os.EX_USAGE, "", ()))
+        known = "account, filed, gone, mail, seen, sent-failed"
+        self.assertIn(f"--kinds: found 'nope', expected {known}", err)
+
+    def test_mailboxes(self) -> None:
+        """Patterns and exceptions as in the configuration; the case of INBOX means nothing."""
+        self.run_command("add", "phone", "--mailboxes", "inbox,Lists/*,!Lists/spam")
+        self.assertEqual(self.file.read()[0].mailboxes, ("INBOX", "Lists/*", "!Lists/spam"))
+        code, _, err = self.run_command("add", "x", "--mailboxes", "INBOX,!Lists/spam")
+        self.assertEqual(code, os.EX_USAGE)
+        self.assertIn("found '!Lists/spam', expected a pattern beside it", err)
+
+    def test_a_limit_that_is_empty(self) -> None:
+        """A variable that is not set does not open everything."""
+        for option in ("--accounts", "--mailboxes", "--kinds"):
+            for nothing in ("", " , "):
+                code, _, err = self.run_command("add", "phone", option, nothing)
+                self.assertEqual((code, self.file.read()), (os.EX_USAGE, ()))
+                self.assertIn(f"{option}: found nothing", err)
+
     def test_the_configuration_may_come_last(self) -> None:
         """`token list -c FILE` is what people type."""
         self.run_command("add", "phone")

@@ -9,6 +9,8 @@ from mailnotify.core.badge import LOCAL, Badge
 from mailnotify.core.frames import Subscribe
 from tests.fakes import account_state, mail
 
+words = ["INBOX", "Lists", "Lists/a", "Lists/*", "%", "!Lists/a"]
+rights = st.lists(st.sampled_from(words), max_size=3).map(tuple)
 names = st.lists(st.sampled_from(["home", "work", "INBOX", "Lists", "mail", "account"]), max_size=3)
 filters = names.map(tuple)
 events = st.one_of(
@@ -16,7 +18,7 @@ events = st.one_of(
         mail,
         st.integers(1, 9),
         account=st.sampled_from(["home", "work"]),
-        mailbox=st.sampled_from(["INBOX", "Lists"]),
+        mailbox=st.sampled_from(["INBOX", "Lists", "Lists/a", "Lists.b"]),
     ),
     st.builds(account_state, account=st.sampled_from(["home", "work"])),
 )
@@ -25,7 +27,7 @@ events = st.one_of(
 class BadgeTests(SynchronousTestCase):
     """`Badge.narrow`."""
 
-    @given(filters, filters, filters, filters, filters, filters, events)
+    @given(filters, rights, filters, filters, filters, filters, events)
     def test_both_hold(
         self,
         a: tuple[str, ...],
@@ -39,11 +41,25 @@ class BadgeTests(SynchronousTestCase):
         """An event is shown exactly if it is asked for and allowed."""
         badge = Badge(accounts=a, mailboxes=b, kinds=c)
         asked = Subscribe(accounts=x, mailboxes=y, kinds=z)
-        allowed = Subscribe(accounts=a, mailboxes=b, kinds=c)
+        allowed = Subscribe(accounts=a, among=b, kinds=c)
         narrowed = badge.narrow(asked)
         expected = asked.wants(event) and allowed.wants(event)  # type: ignore[arg-type]
         shown = narrowed is not None and narrowed.wants(event)  # type: ignore[arg-type]
         self.assertEqual(shown, expected)
+
+    def test_patterns(self) -> None:
+        """A right to mailboxes is written as in the configuration; what is asked for is a name."""
+        badge = Badge(mailboxes=("Lists/*", "!Lists/spam"))
+        shown = ["Lists/a", "Lists/a/b", "Lists.a"]
+        hidden = ["INBOX", "Lists", "Lists/spam", "Lists.spam", "Listsa", "My/Lists/a"]
+        everything = badge.narrow(Subscribe())
+        assert everything is not None
+        for mailbox in shown + hidden:
+            is_shown = mailbox in shown
+            self.assertEqual(everything.wants(mail(1, mailbox=mailbox)), is_shown, mailbox)
+            asked = badge.narrow(Subscribe(mailboxes=(mailbox,)))
+            self.assertEqual(asked is not None, is_shown, mailbox)
+        self.assertIsNone(badge.narrow(Subscribe(mailboxes=("INBOX",))))
 
     def test_all_rights(self) -> None:
         """Who is at home asks for what he likes."""

@@ -8,7 +8,7 @@ import time
 from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailnotify.core.patterns import Pattern, Wanted, passed_over, read_wanted
+from mailnotify.core.patterns import Pattern, Wanted, covers, passed_over, read_wanted
 
 
 def by_regex(text: str, delimiter: str | None, name: str) -> bool:
@@ -117,3 +117,25 @@ class WantedTests(SynchronousTestCase):
         marked = [("Bin", {"\\trash"}), ("Lists", {"\\haschildren"}), ("Old", {"\\archive"})]
         self.assertEqual(passed_over(marked, "/"), ({"Bin", "Old"}, ["Bin/", "Old/"]))
         self.assertEqual(passed_over(marked, None), ({"Bin", "Old"}, []))
+
+
+class CoversTests(SynchronousTestCase):
+    """`covers`: the rights of a token."""
+
+    def covered(self, words: tuple[str, ...], *names: str) -> list[str]:
+        return [each for each in names if covers(words, each)]
+
+    def test_words(self) -> None:
+        """Names, patterns and exceptions; an exception forbids no name."""
+        words = ("Lists/spam", "Lists/*", "!Lists/s*")
+        names = ("Lists/a", "Lists/spam", "Lists/sport", "Lists", "INBOX")
+        self.assertEqual(self.covered(words, *names), ["Lists/a", "Lists/spam"])
+        self.assertEqual(self.covered((), *names), list(names))
+
+    def test_levels(self) -> None:
+        """The first sign in the name that can stand between levels is the one that does."""
+        names = ("a", "a/b", "a.b", "a\\b", "a/b.c", "a/b/c", "a.b.c")
+        self.assertEqual(self.covered(("%",), *names), ["a"])
+        self.assertEqual(self.covered(("a/%",), *names), ["a/b", "a.b", "a\\b", "a/b.c"])
+        self.assertEqual(self.covered(("a.%",), *names), ["a.b"])
+        self.assertEqual(self.covered(("a/*",), *names), list(names[1:]))

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Final
+from typing import IO, Any, Final
 
 from twisted.python import usage
 
@@ -38,8 +38,9 @@ COMMANDS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    if sys.stdout is None:  # closed by a shell's `>&-`
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    for number, (name, mode) in enumerate(_STREAMS):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _stand_in(number, mode))
     try:
         return _flushed(_ordered(list(sys.argv[1:] if arguments is None else arguments)))
     except BrokenPipeError:  # `mailnotify … | head`
@@ -50,6 +51,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _write_no_more()
         return _complain(f"the output cannot be written: {failure.strerror}", os.EX_IOERR)
+
+
+_STDERR: Final = 2
+_STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+def _stand_in(number: int, mode: str) -> IO[Any]:
+    """Take the place of a stream that a shell's ``>&-`` has closed, before a file of ours does.
+
+    What is written to the output fails then, as on a full disk; what is said on stderr is
+    said to nobody.
+    """
+    hole = os.open(os.devnull, os.O_RDWR if number == _STDERR else os.O_RDONLY)
+    if hole != number:
+        os.dup2(hole, number)
+        os.close(hole)
+    return open(number, mode, encoding="utf-8", closefd=False)
 
 
 def _flushed(given: list[str]) -> int:

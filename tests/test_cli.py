@@ -93,8 +93,9 @@ class CliTests(SynchronousTestCase):
             self.assertIn("--config: found nothing, expected the name of a file", err)
 
     def test_an_output_that_takes_nothing(self) -> None:
-        """A full disk is one sentence, and a reader that has gone is none."""
+        """A full disk or a closed output is one sentence, and a reader that has gone is none."""
         sentence = "mailnotify: the output cannot be written: No space left on device\n"
+        nowhere = "mailnotify: the output cannot be written: Bad file descriptor\n"
         reading, gone = os.pipe()
         os.close(reading)
         self.addCleanup(os.close, gone)
@@ -105,12 +106,38 @@ class CliTests(SynchronousTestCase):
             for output, expected in ((full, (os.EX_IOERR, sentence)), (gone, (os.EX_OK, ""))):
                 done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True)
                 self.assertEqual((done.returncode, done.stderr), expected, words)
-            closed = subprocess.run(
-                ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command],
-                stderr=subprocess.PIPE,
-                text=True,
+            closed = self.run_closed(">&-", *words)
+            self.assertEqual((closed.returncode, closed.stderr), (os.EX_IOERR, nowhere), words)
+
+    def test_nobody_to_complain_to(self) -> None:
+        """What would be said on a closed stderr is not said on stdout, and reads as before."""
+        done = self.run_closed("2>&-", "no-such-command")
+        self.assertEqual((done.returncode, done.stdout), (os.EX_USAGE, ""))
+        done = self.run_closed("<&- 2>&-", "--version")
+        self.assertEqual((done.returncode, done.stdout), (os.EX_OK, f"mailnotify {__version__}\n"))
+
+    def test_no_file_of_ours_becomes_the_output(self) -> None:
+        """A closed stream's number is not given to what is opened next."""
+        program = (
+            "import os, sys; from mailnotify import cli; cli.main(['--version']);"
+            "numbers = [os.open('/', os.O_RDONLY) for _ in range(3)];"
+            "sys.exit(min(numbers))"
+        )
+        for closed in (">&-", "<&-", "<&- >&- 2>&-"):
+            done = subprocess.run(
+                ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", program],
+                capture_output=True,
             )
-            self.assertEqual((closed.returncode, closed.stderr), (os.EX_OK, ""), words)
+            self.assertGreater(done.returncode, 2, closed)
+
+    def run_closed(self, closed: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """One command, with streams that a shell has closed."""
+        command = [sys.executable, "-m", "mailnotify", *words]
+        return subprocess.run(
+            ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *command],
+            capture_output=True,
+            text=True,
+        )
 
     def test_missing_configuration(self) -> None:
         """A configuration that is not there is EX_CONFIG and says where it was looked for."""

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
-from twisted.internet.task import react
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.python import usage
+from twisted.python.failure import Failure
 
+from mailnotify.commands.under_reactor import run_errand
 from mailnotify.config.schema import Account, Config
 from mailnotify.core.message import summarise
 from mailnotify.core.text import clean
@@ -23,8 +24,6 @@ from mailnotify.imap.session import Session, open_session
 from mailnotify.taps.configured import ConfiguredOptions
 from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.logins import Logins
-from mailnotify.taps.resolving import resolve_in_daemons
-from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.tls import Connector
 
 _SUBJECT_BYTES = 1024
@@ -78,8 +77,7 @@ def _complain(place: str, error: MailnotifyError) -> None:
     print(f"{place}: {error.explain()}", file=sys.stderr)
 
 
-async def _ask_all(reactor: Any, config: Config) -> None:
-    resolve_in_daemons(reactor)
+async def _ask_all(reactor: Any, config: Config) -> int:
     connector = Connector(reactor, key_log_of(config))
     logins = Logins(reactor, state_dir=config.state_dir, connector=connector)
 
@@ -94,9 +92,12 @@ async def _ask_all(reactor: Any, config: Config) -> None:
     asked = [
         Deferred.fromCoroutine(latest(account, open_account, print)) for account in config.accounts
     ]
-    failures = await gatherResults(asked, consumeErrors=True)
-    if any(failures):
-        raise SystemExit(os.EX_UNAVAILABLE)
+    failures = 0
+    for _, outcome in await DeferredList(asked, consumeErrors=True):
+        if isinstance(outcome, Failure):
+            outcome.raiseException()
+        failures += outcome
+    return os.EX_UNAVAILABLE if failures else os.EX_OK
 
 
 def run(options: usage.Options) -> int:
@@ -105,22 +106,5 @@ def run(options: usage.Options) -> int:
     Raises:
         OSError: standard output cannot be written.
     """
-    keep_time_monotonic()
-    unwritten: list[OSError] = []
-
-    async def ask(reactor: Any) -> None:
-        try:
-            await _ask_all(reactor, options["loaded"])
-        except FirstError as first:
-            if not isinstance(first.subFailure.value, OSError):
-                raise
-            unwritten.append(first.subFailure.value)
-
-    try:
-        react(lambda reactor: Deferred.fromCoroutine(ask(reactor)))
-    except SystemExit as end:
-        if not unwritten:
-            return int(end.code or 0)
-    for failure in unwritten:
-        raise failure
-    return os.EX_OK
+    config: Config = options["loaded"]
+    return run_errand(lambda reactor: Deferred.fromCoroutine(_ask_all(reactor, config)))

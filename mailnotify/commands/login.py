@@ -17,20 +17,18 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.task import react
 from twisted.python import usage
 
 from mailnotify.auth.consent import Asking, by_device, by_redirect
 from mailnotify.auth.oauth import Client, DeviceCode, Grant
 from mailnotify.auth.tokens import lock
+from mailnotify.commands.under_reactor import run_errand
 from mailnotify.config.schema import Account, Config, OAuthClient, OAuthProvider
 from mailnotify.core.text import clean
-from mailnotify.errors import ConfigInvalid, MailnotifyError, Problem
+from mailnotify.errors import ConfigInvalid, Problem
 from mailnotify.taps.configured import ConfiguredOptions
 from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.logins import Logins
-from mailnotify.taps.resolving import resolve_in_daemons
-from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.tls import Connector
 
 Report = Callable[[str], object]
@@ -156,10 +154,8 @@ def run(options: usage.Options) -> int:
     """Log in to one account."""
     config: Config = options["loaded"]
     account, client = chosen(config, options["path"], options["account"])
-    failures: list[MailnotifyError] = []
 
-    async def attempt(reactor: Any) -> None:
-        resolve_in_daemons(reactor)
+    async def attempt(reactor: Any) -> int:
         connector = Connector(reactor, key_log_of(config))
         logins = Logins(reactor, state_dir=config.state_dir, connector=connector)
 
@@ -167,23 +163,14 @@ def run(options: usage.Options) -> int:
             # In a thread: some browsers do not return until they are closed.
             logins.in_thread(webbrowser.open, url).addErrback(lambda _: None)
 
-        try:
-            await log_in(
-                account,
-                client,
-                logins,
-                reactor,
-                open_browser=None if options["no-browser"] else open_browser,
-                report=partial(print, flush=True),
-            )
-        except MailnotifyError as error:
-            failures.append(error)
+        await log_in(
+            account,
+            client,
+            logins,
+            reactor,
+            open_browser=None if options["no-browser"] else open_browser,
+            report=partial(print, flush=True),
+        )
+        return os.EX_OK
 
-    keep_time_monotonic()
-    try:
-        react(lambda reactor: Deferred.fromCoroutine(attempt(reactor)))
-    except SystemExit as end:
-        if failures:
-            raise failures[0] from None
-        return int(end.code or 0)
-    return os.EX_OK
+    return run_errand(lambda reactor: Deferred.fromCoroutine(attempt(reactor)))

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, Final
@@ -21,12 +20,12 @@ from typing import Any, Final
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory
-from twisted.internet.task import react
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
 from mailnotify import __version__
+from mailnotify.commands.under_reactor import run_errand
 from mailnotify.config.load import find, load
 from mailnotify.config.schema import Account, Config
 from mailnotify.core.events import NewMail
@@ -56,10 +55,8 @@ from mailnotify.taps.configured import CONFIG
 from mailnotify.taps.errand import Errand, prepare
 from mailnotify.taps.key_log import key_log_of
 from mailnotify.taps.logins import Logins
-from mailnotify.taps.outcome import INTERRUPTED, complaint, exit_code
+from mailnotify.taps.outcome import complaint, exit_code
 from mailnotify.taps.reaching import ReachingOptions, Way, read_ways
-from mailnotify.taps.resolving import resolve_in_daemons
-from mailnotify.taps.timebase import keep_time_monotonic
 from mailnotify.tls import Connector
 
 MOST_FETCHED_BYTES: Final = 2**20
@@ -274,60 +271,52 @@ class Measuring:
 
 
 class _Run:
-    """The command in a reactor; nobody who stops it leaves a connection behind.
-
-    Attributes:
-        code: how it ended, or would if it was stopped now.
-        said: what is to be printed, when the reactor has ended.
-    """
+    """The command in a reactor; nobody who stops it leaves a connection behind."""
 
     _log = Logger()
 
     def __init__(self, errand: Errand, config: Config, options: Mapping[str, Any]) -> None:
-        self.code = INTERRUPTED
-        self.said = ""
         self._errand = errand
         self._config = config
         self._options = options
 
-    def begin(self, reactor: Any) -> Deferred[None]:
-        """Fires when everything was said."""
-        resolve_in_daemons(reactor)
+    def begin(self, reactor: Any) -> Deferred[int]:
+        """Fires with the exit code, when everything was said."""
         measuring = Measuring(self._errand, self._config, self._options["way"], reactor)
         running = Deferred.fromCoroutine(measuring.within(self._options["seconds"]))
-        ended: Deferred[None] = running.addCallbacks(
+        ended: Deferred[int] = running.addCallbacks(
             self._tell, self._complain, errbackArgs=(measuring,)
         )
 
-        def interrupt() -> Deferred[None]:
+        def interrupt() -> Deferred[int]:
             ended.cancel()
             return ended
 
         reactor.addSystemEventTrigger("before", "shutdown", interrupt)
         return ended
 
-    def _tell(self, measured: Measured) -> None:
-        self.code = os.EX_OK
+    def _tell(self, measured: Measured) -> int:
         if self._options["json"]:
-            self.said = msgspec.json.encode(measured.figures()).decode()
-            return
-        self.said = table(measured)
+            print(msgspec.json.encode(measured.figures()).decode())
+            return os.EX_OK
+        print(table(measured))
         if measured.operations[0].after is None:
             print("mailnotify measure: only Linux (4.19 on) counts packets", file=sys.stderr)
+        return os.EX_OK
 
-    def _complain(self, failure: Failure, measuring: Measuring) -> None:
-        self.code = exit_code(failure.value)
-        if self.code == os.EX_SOFTWARE and not isinstance(failure.value, MailnotifyError):
+    def _complain(self, failure: Failure, measuring: Measuring) -> int:
+        code = exit_code(failure.value)
+        if code == os.EX_SOFTWARE and not isinstance(failure.value, MailnotifyError):
             self._log.failure("a bug", failure=failure)
         if not (measuring.was_sent and failure.check(CancelledError)):
             _say(failure.value)
         if measuring.was_sent:
             print("The message was sent. Does that service watch its mailbox?", file=sys.stderr)
+        return code
 
 
 def run(options: Options) -> int:
     """Measure one message; return the exit code, as `mailnotify send` does."""
-    keep_time_monotonic()
     try:
         config = load(find(os.environ, options["config"]), os.environ)
         errand = prepare(
@@ -336,12 +325,7 @@ def run(options: Options) -> int:
     except (MailnotifyError, usage.UsageError) as error:
         _say(error)
         return exit_code(error)
-    running = _Run(errand, config, options)
-    with suppress(SystemExit):  # react always says that it has ended; how, we know better
-        react(running.begin)
-    if running.said:
-        print(running.said)
-    return running.code
+    return run_errand(_Run(errand, config, options).begin)
 
 
 def _letter(options: Options, config: Config) -> dict[str, Any]:

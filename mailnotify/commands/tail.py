@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall, deferLater, react
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import (
     FilteringLogObserver,
     LogLevel,
@@ -30,6 +30,7 @@ from twisted.python import usage
 from zope.interface import implementer
 
 from mailnotify.client import Following, Notice, NotifyClient
+from mailnotify.commands.under_reactor import run_errand
 from mailnotify.core.events import Entry, Position
 from mailnotify.core.frames import Edge, parse_since
 from mailnotify.core.pick import Pick
@@ -39,8 +40,6 @@ from mailnotify.sinks.outlet import Outlet, OutletClosed
 from mailnotify.sinks.terminal import TerminalSink, json_line, text_line, with_colours
 from mailnotify.taps.client import new_backoff
 from mailnotify.taps.reaching import ReachingOptions, Way, read_ways
-from mailnotify.taps.resolving import resolve_in_daemons
-from mailnotify.taps.timebase import keep_time_monotonic
 
 LOOK_SECONDS: Final = 0.25
 """How often to look whether somebody still reads, while there is nothing to write."""
@@ -264,14 +263,12 @@ class Tail:
 
 def run(options: Options) -> int:
     """Follow the stream; return the exit code, as in sysexits.h."""
-    keep_time_monotonic()
     warnings = FilteringLogObserver(
         textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(LogLevel.warn)]
     )
     globalLogBeginner.beginLoggingTo([warnings], redirectStandardIO=False)
 
-    async def follow(reactor: Any) -> None:
-        resolve_in_daemons(reactor)
+    def begin(reactor: Any) -> Deferred[int]:
         tail = Tail(
             options,
             outlet=Outlet(sys.stdout.fileno(), reactor),
@@ -280,12 +277,9 @@ def run(options: Options) -> int:
         )
         reactor.addSystemEventTrigger("before", "shutdown", tail.interrupt)
         has_colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        raise SystemExit(await tail.follow(is_terminal=has_colours))
+        return Deferred.fromCoroutine(tail.follow(is_terminal=has_colours))
 
-    try:
-        react(follow)
-    except SystemExit as end:
-        return int(end.code or 0)
+    return run_errand(begin)
 
 
 def _hint(way: Way, line: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from mailnotify.access.token import matches, parse_token
 from mailnotify.access.token_file import TokenFile
 from mailnotify.cli import main
 from tests.config.documents import ACCOUNT
+from tests.rigs import child_environment
 from tests.rigs.certificates import Certificates
 
 
@@ -53,6 +56,19 @@ class TokenCommandTests(SynchronousTestCase):
         )
         left = token.expires - datetime.now(UTC)
         self.assertLess(abs(left - timedelta(hours=12)), timedelta(minutes=2))
+
+    def test_a_secret_that_nobody_saw(self) -> None:
+        """Where it cannot be written there is no token."""
+        command = f'exec "$@" token -c {self.config} add phone'
+        for output in (">/dev/full", ">&-"):
+            done = subprocess.run(
+                ["/bin/sh", "-c", f"{command} {output}", "sh", sys.executable, "-m", "mailnotify"],
+                env=child_environment(),
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual((done.returncode, self.file.read()), (os.EX_IOERR, ()), output)
+            self.assertIn("the output cannot be written", done.stderr)
 
     def test_sending(self) -> None:
         """The right to send is asked for by name, and shown; it changes something here."""

@@ -30,22 +30,24 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
-from twisted.logger import Logger, LogLevel
+from twisted.logger import (
+    FilteringLogObserver,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogPublisher,
+)
 from twisted.python.failure import Failure
 
 from mailnotify import __version__
 from mailnotify.core.backoff import Backoff
 from mailnotify.core.events import Position
 from mailnotify.core.frames import (
-    Admitted,
     Announce,
-    Auth,
     Bye,
     Edge,
     Gap,
-    Hello,
     Live,
-    Mechanism,
     Queued,
     Refused,
     Send,
@@ -54,7 +56,6 @@ from mailnotify.core.frames import (
     Subscribe,
     Subscribed,
     Unreadable,
-    Welcome,
 )
 from mailnotify.core.text import clean
 from mailnotify.errors import MailnotifyError, NotConnected, PositionUnwritable
@@ -98,6 +99,14 @@ class Following(Struct, frozen=True, kw_only=True):
     silence_seconds: float = SILENCE_SECONDS
 
 
+class _Connections(ClientService):
+    """Twisted's, without its line in the log for each attempt: what is of use, we say."""
+
+    _log = Logger(
+        observer=FilteringLogObserver(globalLogPublisher, [LogLevelFilterPredicate(LogLevel.warn)])
+    )
+
+
 class NotifyClient(Service):
     """A client of port 5050.
 
@@ -138,8 +147,8 @@ class NotifyClient(Service):
         self._is_unkept = False
         self._outgoing = Outgoing(following.peer_name)
         factory = Factory.forProtocol(self._new_stream)
-        factory.noisy = False  # a log line for each attempt is of no use to anybody
-        self._connections = ClientService(
+        factory.noisy = False
+        self._connections = _Connections(
             endpoint,
             factory,
             retryPolicy=lambda _: self._backoff.failed(),
@@ -247,11 +256,12 @@ class NotifyClient(Service):
     # --- one session ------------------------------------------------------------------
 
     async def _follow(self, stream: FrameStream) -> None:
-        if self._starttls is not None:
-            await stream.start_tls(self._starttls)
-        stream.send(Hello(client=f"mailnotify/{__version__}"))
-        welcome = await stream.answer(Welcome, "HELLO")
-        await self._prove(stream)
+        welcome = await stream.introduce(
+            f"mailnotify/{__version__}",
+            starttls=self._starttls,
+            token=self._token() if self._token is not None else "",
+            has_certificate=self._following.has_certificate,
+        )
         since = self._position or self._following.since
         stream.send(Subscribe(since=since, accounts=self._following.accounts))
         subscribed = await stream.answer(Subscribed, "SUBSCRIBE")
@@ -265,17 +275,6 @@ class NotifyClient(Service):
         while not isinstance(frame := await stream.next_frame(), Bye):
             await self._take(frame)
         raise NotConnected(peer=self._following.peer_name, reason=f"BYE {frame.reason}")
-
-    async def _prove(self, stream: FrameStream) -> None:
-        """Say who we are, if we have anything to show."""
-        token = self._token() if self._token is not None else ""
-        if token:
-            stream.send(Auth(mechanism=Mechanism.TOKEN, credential=token))
-        elif self._following.has_certificate:
-            stream.send(Auth(mechanism=Mechanism.EXTERNAL))
-        else:
-            return
-        await stream.answer(Admitted, "AUTH")
 
     async def _take(self, frame: ServerFrame) -> None:
         match frame:

@@ -25,13 +25,18 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from mailnotify.core.frames import (
+    Admitted,
+    Auth,
     ClientFrame,
+    Hello,
+    Mechanism,
     Ping,
     Quit,
     Refused,
     Secured,
     ServerFrame,
     StartTls,
+    Welcome,
 )
 from mailnotify.core.wire import ClientPeer
 from mailnotify.errors import (
@@ -140,13 +145,38 @@ class FrameStream(Protocol):
             peer=self._peer_name, found=type(frame).__name__, expected=f"the answer to {step}"
         )
 
-    async def start_tls(self, options: IOpenSSLClientConnectionCreator) -> None:
-        """Go on in TLS; say HELLO next. Nothing of what came before counts.
+    async def introduce(
+        self,
+        client: str,
+        *,
+        starttls: IOpenSSLClientConnectionCreator | None = None,
+        token: str = "",
+        has_certificate: bool = False,
+    ) -> Welcome:
+        """Begin TLS, say HELLO, and prove who we are, as far as that was agreed on.
+
+        Args:
+            client: the program and its version.
+            starttls: how to go on in TLS; None to stay as it is.
+            token: what to show; empty for none.
+            has_certificate: TLS shows a certificate, which the server may know.
 
         Raises:
-            CommandRefused: the server has no TLS here.
+            CommandRefused: the server has no TLS here, or does not let us in.
             DeadlinePassed, NotConnected, ProtocolViolated: as for `answer`.
         """
+        if starttls is not None:
+            await self._start_tls(starttls)
+        self.send(Hello(client=client))
+        welcome = await self.answer(Welcome, "HELLO")
+        if token or has_certificate:
+            mechanism = Mechanism.TOKEN if token else Mechanism.EXTERNAL
+            self.send(Auth(mechanism=mechanism, credential=token))
+            await self.answer(Admitted, "AUTH")
+        return welcome
+
+    async def _start_tls(self, options: IOpenSSLClientConnectionCreator) -> None:
+        """Nothing of what came before counts."""
         self.send(StartTls())
         await self.answer(Secured, "STARTTLS")
         self._peer = ClientPeer(self._peer_name)

@@ -467,6 +467,17 @@ class TroubleTests(ClientCase):
         self.turn()
         self.assertIn("did not finish HELLO within 20 s", self.said(Notice.BLIND)[0])
 
+    def test_attempts_are_no_news(self) -> None:
+        """An outage is told once; the log does not get a line for each attempt."""
+        self.endpoint.is_down = True
+        with capturedLogs() as logged:
+            self.client.startService()
+            self.addCleanup(self.stop)
+            self.clock.pump([FIRST_SECONDS, 5.0, 10.0, 30.0])
+        self.assertGreater(self.endpoint.attempts, 3)
+        self.assertEqual(len(self.said(Notice.BLIND)), 1)
+        self.assertEqual([each["log_format"] for each in logged], [])
+
     def test_refused_handshake(self) -> None:
         """A server that refuses us is quoted."""
         connection = self.start()

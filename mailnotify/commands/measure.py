@@ -30,16 +30,11 @@ from mailnotify.config.load import find, load
 from mailnotify.config.schema import Account, Config
 from mailnotify.core.events import NewMail
 from mailnotify.core.frames import (
-    Admitted,
     Announce,
-    Auth,
     Bye,
-    Hello,
-    Mechanism,
     Refused,
     Subscribe,
     Subscribed,
-    Welcome,
 )
 from mailnotify.core.measured import Measured, Operation, table
 from mailnotify.core.text import clean
@@ -84,8 +79,8 @@ class Options(ReachingOptions):
     def postOptions(self) -> None:
         """Read the values."""
         self["way"], *others = read_ways(self)
-        if others or self["way"].is_starttls or self["way"].identity:
-            raise usage.UsageError("expected one --server, without --starttls and --cert")
+        if others:
+            raise usage.UsageError(f"found {1 + len(others)} times --server, expected it once")
         try:
             seconds = float(self["timeout"])
         except ValueError:
@@ -176,12 +171,13 @@ class Measuring:
         return made
 
     async def _subscribe(self, stream: FrameStream) -> None:
-        stream.send(Hello(client=f"mailnotify-measure/{__version__}"))
-        await stream.answer(Welcome, "HELLO")
-        token = self._way.token()
-        if token:
-            stream.send(Auth(mechanism=Mechanism.TOKEN, credential=token))
-            await stream.answer(Admitted, "AUTH")
+        way = self._way
+        await stream.introduce(
+            f"mailnotify-measure/{__version__}",
+            starttls=way.starttls(self._reactor),
+            token=way.token(),
+            has_certificate=way.identity is not None,
+        )
         stream.send(Subscribe(kinds=("mail",)))
         await stream.answer(Subscribed, "SUBSCRIBE")
 

@@ -32,6 +32,7 @@ from twisted.python import usage
 from mailnotify.errors import (
     CertificateRefused,
     ChannelInsecure,
+    CommandRefused,
     ConfigInvalid,
     DeadlinePassed,
     LetterInvalid,
@@ -57,7 +58,7 @@ _EXIT_CODES: tuple[tuple[tuple[type[MailnotifyError], ...], int], ...] = (
     ((LetterInvalid,), os.EX_DATAERR),
     ((LoginDenied,), os.EX_NOPERM),
     ((ServiceNeeded, StoreUnwritable), os.EX_TEMPFAIL),
-    ((StoreUnreadable,), os.EX_UNAVAILABLE),
+    ((CommandRefused, StoreUnreadable), os.EX_UNAVAILABLE),
     ((NotConnected, DeadlinePassed, LoginDeferred), os.EX_TEMPFAIL),
     ((OutcomeUnknown,), os.EX_IOERR),
     ((CertificateRefused, ChannelInsecure, ProtocolViolated), os.EX_PROTOCOL),

@@ -23,7 +23,6 @@ from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
-    wrapClientTLS,
 )
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python import usage
@@ -39,6 +38,7 @@ from mailnotify.config.schema import (
     SystemTrust,
     Trust,
 )
+from mailnotify.direct import OverTLS
 from mailnotify.errors import OperatorError
 from mailnotify.taps.command_line import CommandLine
 from mailnotify.tls import Connector, Identity, VerifyingClient
@@ -97,7 +97,7 @@ class Way(Struct, frozen=True, kw_only=True):
         plain = around(endpoint_of(self.address, reactor))
         if self.trust is None or self.is_starttls:
             return plain
-        return wrapClientTLS(self._options(reactor, self.trust), plain)
+        return OverTLS(plain, self._options(reactor, self.trust))
 
     def starttls(self, reactor: Any) -> VerifyingClient | None:
         """How the connection goes on in TLS; None if it stays as it is.

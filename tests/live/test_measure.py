@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from tests.live.test_service import ServiceCase
-from tests.rigs import PATIENCE_SECONDS, child_environment
+from tests.rigs import PATIENCE_SECONDS, child_environment, free_port
+from tests.rigs.certificates import Certificates
 from tests.rigs.postfix import Postfix
 from tests.rigs.service import Service
 
@@ -24,25 +26,30 @@ class MeasureTests(ServiceCase):
         self.postfix = Postfix.start(self.dovecot)
         self.addCleanup(self.postfix.stop)
 
-    def sending(self, url: str) -> Service:
+    def sending(self, url: str, listen: str = "") -> Service:
         """A running service whose account also sends."""
         return self.serve(
             f'{self.home()}[accounts.home.submission]\nserver = "{url}"\n'
-            'sender = "demo@localhost"\n'
+            'sender = "demo@localhost"\n',
+            extra=listen,
         )
 
-    def measure(self, service: Service, *options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "mailnotify", "measure", "-c", str(service.config_file)]
+    def command(
+        self, word: str, service: Service, *options: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*command, "--server", f"127.0.0.1:{service.port}", *options],
+            [sys.executable, "-m", "mailnotify", word, "-c", str(service.config_file), *options],
             env=child_environment(),
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
         )
 
-    def figures(self, service: Service) -> dict[str, Any]:
-        done = self.measure(service, "--json")
+    def measure(self, service: Service, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.command("measure", service, "--server", f"127.0.0.1:{service.port}", *options)
+
+    def figures(self, service: Service, *options: str) -> dict[str, Any]:
+        done = self.measure(service, "--json", *options)
         self.assertEqual((done.returncode, done.stderr), (os.EX_OK, ""))
         told: dict[str, Any] = json.loads(done.stdout)
         return told
@@ -72,6 +79,25 @@ class MeasureTests(ServiceCase):
             self.assertGreaterEqual(told["end_to_end_seconds"], alert["seconds"])
             self.assertNotIn(b"\\Seen", self.dovecot.flags("demo")[-1])
             service.terminate()
+
+    def test_by_starttls_with_a_certificate(self) -> None:
+        """The service is reached by whatever way the other clients know; the meter sees it all."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        files = Certificates(folder)
+        ours, key = files.issue("laptop", "laptop")
+        service = self.sending(
+            f"smtps://demo@localhost:{self.postfix.tls_port}",
+            f'plain = "off"\n[listen.tls]\ncert_file = "{files.cert_file}"\n'
+            f'key_file = "{files.key_file}"\nclient_ca_file = "{files.ca_file}"\n'
+            f"port = {free_port()}\n",
+        )
+        self.command("token", service, "add", "laptop", "--certificate", str(ours))
+        own = ("--ca-file", str(files.ca_file), "--cert", str(ours), "--key", str(key))
+        alert = self.figures(service, "--starttls", *own)["operations"][2]
+        self.assertEqual((alert["round_trips"], alert["bytes_sent"]), (0, 0))
+        self.assertGreater(alert["bytes_received"], 100)
+        self.assertEqual(self.measure(service).returncode, os.EX_UNAVAILABLE)
 
     def test_table_and_deadline(self) -> None:
         """A person gets a table; mail to where nobody watches ends by the timeout."""

@@ -2,7 +2,8 @@
 
 Whoever has the file can read all that was said, passwords and mail. So the
 variable alone does nothing: the configuration has to say ``key_log = true`` as
-well, and every start says so in the log.
+well, or the command line of a client of port 5050 ``--key-log``, and every start says so
+in the log.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _log = Logger()
 
 
 class Configured(Protocol):
-    """The configuration, or what was taken from it."""
+    """The configuration, or what was taken from it, or from a command line."""
 
     @property
     def key_log(self) -> bool: ...
@@ -47,8 +48,8 @@ def _opened(path: Path) -> KeyLog | None:
         return None
     _log.critical(
         "THE KEYS OF ALL TLS CONNECTIONS ARE WRITTEN TO {path}: whoever reads that file can read"
-        " passwords and mail. Unset SSLKEYLOGFILE, or remove key_log from [service], and delete"
-        " the file, when you have seen what you wanted to see.",
+        " passwords and mail. Unset SSLKEYLOGFILE, or remove key_log from [service] (--key-log"
+        " from the command line), and delete the file, when you have seen what you wanted to see.",
         path=str(path),
     )
 

@@ -41,6 +41,7 @@ from mailnotify.config.schema import (
 from mailnotify.direct import OverTLS
 from mailnotify.errors import OperatorError
 from mailnotify.taps.command_line import CommandLine
+from mailnotify.taps.key_log import key_log_of
 from mailnotify.tls import Connector, Identity, VerifyingClient
 
 DEFAULT_PORT: Final = 5050
@@ -73,6 +74,7 @@ class Way(Struct, frozen=True, kw_only=True):
         is_starttls: begin in clear, and go on in TLS.
         token_file: holds the token; empty for none.
         identity: our own certificate; None to show none.
+        key_log: write the keys of TLS down where SSLKEYLOGFILE says.
     """
 
     address: Address
@@ -80,6 +82,7 @@ class Way(Struct, frozen=True, kw_only=True):
     is_starttls: bool = False
     token_file: str = ""
     identity: Identity | None = None
+    key_log: bool = False
 
     def endpoint(
         self,
@@ -123,7 +126,8 @@ class Way(Struct, frozen=True, kw_only=True):
     def _options(self, reactor: Any, trust: Trust) -> VerifyingClient:
         host, port = self.address.host, self.address.port
         server = Server(host=host, port=port, security=Security.IMPLICIT_TLS, user="")
-        return Connector(reactor, identity=self.identity).tls_options(server, trust)
+        keys = None if reactor is None else key_log_of(self)
+        return Connector(reactor, keys, self.identity).tls_options(server, trust)
 
     def token(self) -> str:
         """What the file holds now; empty if there is none to show.
@@ -142,6 +146,7 @@ class ReachingOptions(CommandLine):
     optFlags = [
         ["tls", None, "Speak TLS over loopback, too; elsewhere it is always TLS."],
         ["starttls", None, "Begin on the plain port, and go on in TLS."],
+        ["key-log", None, "Write the keys of TLS to $SSLKEYLOGFILE: who has that can read along."],
     ]
 
     def __init__(self) -> None:
@@ -183,6 +188,8 @@ def read_ways(options: ReachingOptions) -> list[Way]:
     Raises:
         UsageError: it makes no sense.
     """
+    if options["key-log"] and not os.environ.get("SSLKEYLOGFILE"):
+        raise usage.UsageError("--key-log: found no SSLKEYLOGFILE in the environment")
     servers = options["server"] or [f"127.0.0.1:{DEFAULT_PORT}"]
     for name in _EACH:
         if len(options[name]) not in (0, 1, len(servers)):
@@ -227,6 +234,7 @@ def _way(text: str, given: dict[str, str], options: ReachingOptions) -> Way:
         identity=Identity(cert_file=_absolute(given["cert"]), key_file=_absolute(given["key"]))
         if given["cert"]
         else None,
+        key_log=bool(options["key-log"]),
     )
     try:
         way.check()

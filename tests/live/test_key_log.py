@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
+from OpenSSL import SSL
+from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rigs import PATIENCE_SECONDS, child_environment, require
@@ -97,6 +100,34 @@ class KeyLogTests(SynchronousTestCase):
                 self.assertEqual(self.keys.exists(), is_written, f"{words}: {done.stderr}")
                 self.assertEqual("THE KEYS OF ALL" in done.stderr, is_written, done.stderr)
                 self.keys.unlink(missing_ok=True)
+
+    def test_a_client(self) -> None:
+        """Who follows a service has a switch of the command line instead, and is warned."""
+        files = Certificates(self.folder)
+        options = CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2).getContext()
+        options.use_certificate_chain_file(str(files.cert_file))
+        options.use_privatekey_file(str(files.key_file))
+        for switch in (("--key-log",), ()):
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                tail = subprocess.Popen(
+                    [
+                        *(sys.executable, "-m", "mailnotify", "tail", "--tls", *switch),
+                        *("--server", f"127.0.0.1:{listening.getsockname()[1]}"),
+                        *("--ca-file", str(files.ca_file)),
+                    ],
+                    env=child_environment(SSLKEYLOGFILE=str(self.keys)),
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+                connection, _ = listening.accept()
+                with connection:
+                    served = SSL.Connection(options, connection)
+                    served.set_accept_state()
+                    served.do_handshake()
+                _, said = tail.communicate(timeout=PATIENCE_SECONDS)
+            self.assertEqual("THE KEYS OF ALL TLS CONNECTIONS" in said, bool(switch), said)
+            self.assertEqual(self.keys.exists(), bool(switch))
+            self.keys.unlink(missing_ok=True)
 
     def test_one_alone_is_not_enough(self) -> None:
         """Neither a variable that somebody forgot, nor a line in the configuration."""

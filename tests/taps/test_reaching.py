@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -95,6 +96,14 @@ class WayTests(SynchronousTestCase):
         self.assertIsInstance(found.starttls(reactor), VerifyingClient)
         self.assertIsNone(way("--tls").starttls(reactor))
         self.assertIsNone(way().starttls(reactor))
+
+    def test_keys(self) -> None:
+        """They are written down only where both the option and the variable say so."""
+        self.patch(os, "environ", {"SSLKEYLOGFILE": "keys"})
+        self.assertFalse(way("--tls").key_log)
+        self.assertTrue(way("--tls", "--key-log").key_log)
+        del os.environ["SSLKEYLOGFILE"]
+        self.assertIn("--key-log: found no SSLKEYLOGFILE", self.wrong("--tls", "--key-log"))
 
     def test_several(self) -> None:
         """What says how to reach a server is given once for all, or once for each."""

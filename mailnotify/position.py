@@ -8,14 +8,13 @@ sharing a position, which would show each of them half of the mail.
 
 from __future__ import annotations
 
-import fcntl
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from twisted.logger import Logger
 
+from mailnotify.config import files
 from mailnotify.core.events import Position, parse_position
 from mailnotify.errors import PositionBusy, PositionUnwritable
 
@@ -43,18 +42,11 @@ class PositionFile:
             PositionUnwritable: the folder or the lock cannot be made.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.parent.chmod(0o700)
-            lock = _open_private(self._path.with_name(self._path.name + ".lock"))
+            self._lock = files.hold(self._path)
+        except BlockingIOError as failure:
+            raise PositionBusy(path=str(self._path)) from failure
         except OSError as failure:
             raise self._unwritable(failure) from failure
-        try:
-            # flock, since a POSIX lock would be gone when twistd has forked.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as failure:
-            os.close(lock)
-            raise PositionBusy(path=str(self._path)) from failure
-        self._lock = lock
 
     def close(self) -> None:
         """Let another client have it."""
@@ -89,31 +81,10 @@ class PositionFile:
         Raises:
             PositionUnwritable: the disk is full or failing; the old position stays.
         """
-        beside = self._path.with_name(self._path.name + ".new")
         try:
-            with suppress(FileNotFoundError):  # left over by a crash, perhaps with another mode
-                beside.unlink()
-            with os.fdopen(_open_private(beside), "wb") as file:
-                file.write(f"{position}\n".encode("ascii"))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
-            _sync_folder(self._path.parent)
+            files.replace(self._path, f"{position}\n".encode("ascii"))
         except OSError as failure:
             raise self._unwritable(failure) from failure
 
     def _unwritable(self, failure: OSError) -> PositionUnwritable:
         return PositionUnwritable(path=str(self._path), reason=failure.strerror or repr(failure))
-
-
-def _open_private(path: Path) -> int:
-    """Open for writing, readable by nobody else, never through somebody's symbolic link."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -111,6 +111,7 @@ FLOORS = {
     "mailnotify.serving.*": 2,
     "mailnotify.serving.tally": 1,
     "mailnotify.serving.vigil": 1,
+    "mailnotify.shown": 1,
     "mailnotify.sinks.*": 2,
     "mailnotify.smtp": 0,
     "mailnotify.smtp.addresses": 0,

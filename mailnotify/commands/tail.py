@@ -35,6 +35,7 @@ from mailnotify.core.events import Entry, Position
 from mailnotify.core.frames import Edge, parse_since
 from mailnotify.core.pick import Pick
 from mailnotify.interfaces import ISink
+from mailnotify.shown import Shown
 from mailnotify.sinks.once import Once
 from mailnotify.sinks.outlet import Outlet, OutletClosed
 from mailnotify.sinks.terminal import TerminalSink, json_line, text_line, with_colours
@@ -200,7 +201,7 @@ class Tail:
         if options["count"] is not None:
             sink = CountingSink(sink, options["count"], partial(self._finish, os.EX_OK))
         pick = Pick(senders=tuple(options["senders"]), words=tuple(options["words"]))
-        return Once(PickingSink(sink, pick), len(options["ways"]))
+        return Once([PickingSink(sink, pick)], len(options["ways"]), Shown())
 
     def _clients(self, sink: ISink) -> MultiService:
         """One for each server."""

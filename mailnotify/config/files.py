@@ -8,6 +8,7 @@ holds the old content or the new one.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -69,6 +70,29 @@ def replace(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def hold(path: Path) -> int:
+    """Take the lock beside a file, in a folder that is made for its owner alone.
+
+    Returns:
+        A descriptor; the lock lasts until it is closed, or the process ends.
+
+    Raises:
+        BlockingIOError: somebody else has it.
+        OSError: the folder or the lock cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    lock = os.open(path.with_name(f"{path.name}.lock"), flags, 0o600)
+    try:
+        # flock, since a POSIX lock would be gone when twistd has forked.
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
 
 
 def exists(path: Path) -> bool:

@@ -22,6 +22,7 @@ from mailnotify.core.backoff import Backoff
 from mailnotify.errors import OperatorError
 from mailnotify.interfaces import ISink
 from mailnotify.position import PositionFile
+from mailnotify.shown import Shown
 from mailnotify.sinks.desktop import DesktopSink
 from mailnotify.sinks.notifier import desktop_notifier
 from mailnotify.sinks.notifier_thread import NotifierThread
@@ -65,18 +66,27 @@ class Options(ReachingOptions):
         self["folder"] = Path(self["state-dir"] or default_state_dir(os.environ))
 
 
-class Client(NotifyClient):
-    """The client as a service of twistd."""
+class Clients(MultiService):
+    """One client for each server, as a service of twistd.
+
+    Args:
+        shown: what all of them have shown.
+    """
 
     _log = Logger()
+
+    def __init__(self, shown: Shown) -> None:
+        super().__init__()
+        self._shown = shown
 
     def startService(self) -> None:
         """Start, or end the process with one sentence and what to do.
 
         Raises:
-            SystemExit: this client cannot keep its position.
+            SystemExit: a client cannot keep its position.
         """
         try:
+            self._shown.open()
             super().startService()
         except OperatorError as error:
             self._log.critical("cannot start: {error}. {remedy}", error=error, remedy=error.remedy)
@@ -84,29 +94,32 @@ class Client(NotifyClient):
             raise SystemExit(os.EX_CONFIG) from error
 
 
-def makeService(options: Options) -> MultiService:
+def makeService(options: Options) -> Clients:
     """What twistd calls."""
     keep_time_monotonic()
     from twisted.internet import reactor  # twistd has chosen it by now
 
     resolve_in_daemons(reactor)
     ways: list[Way] = options["ways"]
+    store_first = bool(options["store-first"])
     sinks: list[ISink] = [LogSink()]
     if not options["no-desktop"]:
         sinks.append(desktop_sink(reactor))
-    shared = [Once(sink, len(ways)) for sink in sinks]
-    clients = MultiService()
+    # What a single service repeats is known by its position.
+    shown = Shown(options["folder"] / "client" / "shown" if len(ways) > 1 else None)
+    once = Once(sinks, len(ways), shown, store_first=store_first)
+    clients = Clients(shown)
     for way in ways:
-        client = Client(
+        client = NotifyClient(
             Following(
                 peer_name=str(way.address),
-                store_first=bool(options["store-first"]),
+                store_first=store_first,
                 has_certificate=way.identity is not None,
             ),
             endpoint=way.endpoint(reactor),
             starttls=way.starttls(reactor),
             token=way.token,
-            sinks=shared,
+            sinks=[once],
             positions=PositionFile(_position_path(options["folder"], way.address)),
             backoff=new_backoff(),
             clock=reactor,

@@ -15,10 +15,11 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from mailnotify.client import NotifyClient
 from mailnotify.errors import PositionBusy
 from mailnotify.position import PositionFile
 from mailnotify.sinks.once import Once
-from mailnotify.taps.client import Client, Options, makeService
+from mailnotify.taps.client import Options, makeService
 from mailnotify.taps.reaching import Address, endpoint_of, parse_address
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,25 +117,24 @@ class MakeServiceTests(SynchronousTestCase):
         """Making the service touches nothing: twistd forks between making and starting."""
         service, folder = self.service("--no-desktop")
         (client,) = service
-        self.assertIsInstance(client, Client)
+        self.assertIsInstance(client, NotifyClient)
         self.assertFalse(folder.exists())
 
     def test_desktop(self) -> None:
         """With a desktop the service is made just the same: what is missing is said later."""
         service, _ = self.service("--store-first")
         (client,) = service
-        self.assertIsInstance(client, Client)
+        self.assertIsInstance(client, NotifyClient)
 
     def test_several_servers(self) -> None:
         """Each is followed from a position of its own, and what they tell is shown once."""
         words = [word for n in (1, 2, 3) for word in ("--server", f"127.0.0.{n}:1")]
         service, _ = self.service("--no-desktop", *words)
-        clients = cast(list[Client], list(service))
+        clients = cast(list[NotifyClient], list(service))
         names = [each._positions._path.name for each in clients if each._positions]
         self.assertEqual(names, [f"127.0.0.{n}%3A1.position" for n in (1, 2, 3)])
-        first, *others = [each._sinks for each in clients]
-        self.assertTrue(all(each is first for each in others))
-        self.assertIsInstance(first[0], Once)
+        (once,) = {sink for each in clients for sink in each._sinks}
+        self.assertIsInstance(once, Once)
 
     def test_position_in_use(self) -> None:
         """A client whose position is in use ends the process with EX_CONFIG and a sentence."""

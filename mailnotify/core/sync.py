@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from msgspec import Struct, structs
 
+MOST_MODSEQ = 2**63 - 1
+"""RFC 7162 §7; more than that no journal could keep."""
+
 
 class Cursor(Struct, frozen=True, kw_only=True):
     """How far one mailbox has been journalled.
@@ -44,6 +47,7 @@ class MailboxStatus(Struct, frozen=True, kw_only=True):
         exists: the number of messages.
         modseq: HIGHESTMODSEQ; 0 if the server has none.
         mailbox_id: RFC 8474 §4.1; empty if the server did not say.
+        unseen: how many of them are unread; None if the server did not say.
     """
 
     uidvalidity: int
@@ -51,6 +55,12 @@ class MailboxStatus(Struct, frozen=True, kw_only=True):
     exists: int
     modseq: int = 0
     mailbox_id: str = ""
+    unseen: int | None = None
+
+    @property
+    def is_of_flags(self) -> bool:
+        """Whether it tells that a flag has changed, and nothing else (RFC 5465 §5.3)."""
+        return not self.uidnext and (self.modseq > 0 or self.unseen is not None)
 
 
 class Baseline(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 
-from mailnotify.core.sync import MailboxStatus
+from mailnotify.core.sync import MOST_MODSEQ, MailboxStatus
 from mailnotify.errors import CommandRefused, ProtocolViolated
 from mailnotify.imap.commands import Command
 from mailnotify.imap.mailbox_names import encode, quoted
@@ -26,9 +26,6 @@ from mailnotify.imap.tokens import words
 from mailnotify.imap.view import MailboxView
 
 EXAMINE = "EXAMINE"
-
-_MOST_MODSEQ = 2**63 - 1
-"""RFC 7162 §7; more than that no journal could keep."""
 
 _OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
 
@@ -121,7 +118,7 @@ class _Told:
             self._uidnext = number
         elif item == "UIDVALIDITY" and number:
             self.uidvalidity = number
-        elif item == "HIGHESTMODSEQ" and number <= _MOST_MODSEQ:
+        elif item == "HIGHESTMODSEQ" and number <= MOST_MODSEQ:
             self.modseq = number
 
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -39,6 +39,7 @@ from mailnotify.imap.comparing import ask_status
 from mailnotify.imap.examining import EXAMINE, examine
 from mailnotify.imap.fetching import BATCH, Fetching
 from mailnotify.imap.habits import Habits
+from mailnotify.imap.hints import Changed, Hints
 from mailnotify.imap.idling import Idling
 from mailnotify.imap.inquiring import Inquiry
 from mailnotify.imap.listing import list_mailboxes
@@ -59,9 +60,6 @@ from mailnotify.imap.view import MailboxView
 from mailnotify.interfaces import IConnector, IMailSession
 
 __all__ = ["BATCH", "Session", "open_session"]
-
-Changed = Callable[[str, MailboxStatus | None], None]
-"""Takes a hint: the mailbox, and its STATUS if that was the hint."""
 
 CLOSE_SECONDS = 1.0
 """For LOGOUT and the end of TLS together: a courtesy, and nobody waits long for it."""
@@ -173,9 +171,8 @@ class Session:
         self._resync = Resync()
         self._inquiry = Inquiry(clock)
         self._is_notified = False
-        self._changed: Changed | None = None
         self._name_told: Callable[[ListItem], object] = lambda item: None
-        self._hinted: dict[str, MailboxStatus | None] = {}
+        self._hints = Hints()
         self._habits = habits
         self._heard_at = clock.seconds()
         self._fetches = 0
@@ -233,7 +230,7 @@ class Session:
             self._may_compress = False
             await self._client.compress()
         if not self._fetching.is_in_backlog(first_uid):
-            self._hinted.pop(self._mailbox, None)  # the answer will have all that was hinted so far
+            self._hints.forget(self._mailbox)  # the answer will have all that was hinted so far
         self._fetches += 1
         try:
             fetched = await self._fetching.fetch(first_uid)
@@ -273,9 +270,17 @@ class Session:
         noop = Command("NOOP")
         answer = self._client.expect(noop)  # a server answers in order: this one is the last
         commands = survey.commands(self.capabilities)
+        first = self._client.expect(commands[0]) if commands else succeed(None)
+        first.addErrback(lambda _: None)
         self._client.submit(*commands, noop, *self._idling.next())
         self._demand_ok("NOOP", await answer)
-        return survey.statuses
+        tagged, relied_on = await first, survey.relied_on(self.capabilities)
+        if tagged is None or tagged.status is not Status.BAD or not relied_on:
+            return survey.statuses
+        for each in relied_on:  # it does not understand what it offers
+            self._habits.refused(each)
+        self.capabilities = self._habits.believed(self.capabilities)
+        return await self.survey(mailboxes)
 
     async def list_mailboxes(self, wanted: Wanted) -> Listing:
         """See `IMailSession.list_mailboxes`."""
@@ -307,10 +312,7 @@ class Session:
 
     async def listen(self, changed: Changed) -> None:
         """See `IMailSession.listen`."""
-        self._changed = changed
-        hinted, self._hinted = self._hinted, {}
-        for mailbox, status in hinted.items():
-            self._hint(mailbox, status)
+        self._hints.listen(changed)
         if "IDLE" in self.capabilities:
             await self._idling.start()
 
@@ -390,7 +392,7 @@ class Session:
         """Take what is said of mailboxes, whether they are open or not."""
         if isinstance(response, MailboxItems):
             if not self._is_answer(response, command):
-                self._hint(response.name, status_of(response))
+                self._hints.hint(response.name, status_of(response))
         elif isinstance(response, ListItem):
             if command is None or command.name != "LIST" or response.old_name is not None:
                 self._name_told(response)
@@ -418,16 +420,7 @@ class Session:
             self._client.abort(ProtocolViolated(peer=peer, found=found, expected=expected))
 
     def _hint_here(self) -> None:
-        self._hint(self._mailbox, None)
-
-    def _hint(self, mailbox: str, status: MailboxStatus | None) -> None:
-        if self._changed is None:
-            self._hinted[mailbox] = status
-            return
-        try:
-            self._changed(mailbox, status)
-        except Exception:
-            self._log.failure("a hint at new mail was not taken")
+        self._hints.hint(self._mailbox, None)
 
     def _hush(self) -> None:
         """No IDLE and no timer, until somebody listens again."""

@@ -12,17 +12,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 
 from mailnotify.core.patterns import UNOPENABLE
-from mailnotify.core.sync import MailboxStatus
+from mailnotify.core.sync import MOST_MODSEQ, MailboxStatus
 from mailnotify.imap.answers import HEADER_FIELDS
 from mailnotify.imap.commands import Command
 from mailnotify.imap.mailbox_names import encode, quoted
 from mailnotify.imap.responses import ListItem, MailboxItems, Response
 
-ITEMS = b"(MESSAGES UIDNEXT UIDVALIDITY)"
+_ITEMS = b"(MESSAGES UIDNEXT UIDVALIDITY %b)"
+_CHANGES = {True: b"HIGHESTMODSEQ", False: b"UNSEEN"}
+"""What shows that messages were read or removed: with CONDSTORE (RFC 7162 §3.1.2), and without."""
 
 _HERE = b"(SELECTED (MessageNew %b MessageExpunge FlagChange))"
-_THERE = b"(MessageNew MessageExpunge)"
-_THERE_AND_NAMES = b"(MessageNew MessageExpunge MailboxName)"
+_THERE = b"(MessageNew MessageExpunge FlagChange)"
+_THERE_AND_NAMES = b"(MessageNew MessageExpunge FlagChange MailboxName)"
 
 _MOST_NAMES_BYTES = 6000
 """Of one LIST: its line stays below the 8192 bytes that every server takes (RFC 7162 §4)."""
@@ -48,11 +50,17 @@ class Survey:
             # To LIST a name with a wildcard is a pattern.
             together = [name for name in names if b"*" not in name and b"%" not in name]
             names = [name for name in names if b"*" in name or b"%" in name]
-        question = b'"" (%b) RETURN (STATUS ' + ITEMS + b")"
+        items = _ITEMS % _CHANGES["CONDSTORE" in capabilities]
+        question = b'"" (%b) RETURN (STATUS ' + items + b")"
         return [
             *(Command("LIST", question % line, collect=self) for line in joined_lines(together)),
-            *(Command("STATUS", name + b" " + ITEMS, collect=self) for name in names),
+            *(Command("STATUS", name + b" " + items, collect=self) for name in names),
         ]
+
+    @staticmethod
+    def relied_on(capabilities: Set[str]) -> Set[str]:
+        """What the server has to understand beyond RFC 3501."""
+        return {"CONDSTORE", "LIST-STATUS"} & capabilities
 
     def notify(
         self,
@@ -99,10 +107,13 @@ class Survey:
 def status_of(response: MailboxItems) -> MailboxStatus:
     """What STATUS tells; what it does not is 0."""
     items = response.items
+    modseq = items.get("HIGHESTMODSEQ", 0)
     return MailboxStatus(
         uidvalidity=items.get("UIDVALIDITY", 0),
         uidnext=items.get("UIDNEXT", 0),
         exists=items.get("MESSAGES", 0),
+        modseq=modseq if modseq <= MOST_MODSEQ else 0,
+        unseen=items.get("UNSEEN"),
     )
 
 

@@ -19,6 +19,7 @@ from mailnotify.core.sync import Baseline, Cursor, CursorMove, MailboxStatus, ad
 from mailnotify.errors import JournalUnwritable, PeerError
 from mailnotify.imap.responses import NumberSet
 from mailnotify.interfaces import IJournal
+from mailnotify.watching.freshness import Freshness
 from mailnotify.watching.witness import Witness
 
 _MOST_KNOWN = 10_000
@@ -51,6 +52,7 @@ class Place:
         refusal: why it cannot be watched, though the account can; else None.
         is_brought: by a pattern, so that it may be gone.
         since: when it was not there yet; None if it may have been there for ever.
+        freshness: what of it was looked at, and when.
     """
 
     _log = Logger()
@@ -72,6 +74,7 @@ class Place:
         self.refusal: PeerError | None = None
         self.is_brought = False
         self.since: datetime | None = None
+        self.freshness = Freshness()
         self._owes = False
         self._promised = 0
         self._replaced: NewMail | None = None
@@ -166,12 +169,24 @@ class Place:
         except JournalUnwritable:
             self._owes = True
 
-    def known(self) -> Sequence[int]:
+    def known(self, most: int = _MOST_KNOWN) -> Sequence[int]:
         """The newest announced messages that are still there, as far as anybody knows."""
         cursor = self.cursor
         if cursor is None:
             return ()
-        return self._journal.known(self.account, self.mailbox, cursor.uidvalidity, _MOST_KNOWN)
+        return self._journal.known(self.account, self.mailbox, cursor.uidvalidity, most)
+
+    def is_stale(self, status: MailboxStatus) -> bool:
+        """Whether known messages were read or removed since we looked, as this has shown.
+
+        What does not tell where the next message will be may be about a new one.
+        """
+        cursor = self.cursor
+        if cursor is None:
+            return True
+        if not self.freshness.is_stale(cursor):
+            return False
+        return not status.uidnext or bool(self.known(1))
 
     def events(
         self, fetched: Sequence[Fetched], uidvalidity: int | None = None

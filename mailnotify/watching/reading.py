@@ -21,19 +21,17 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from mailnotify.core.message import Fetched
-from mailnotify.core.sync import MailboxStatus, has_news, is_rebuilt
+from mailnotify.core.sync import MailboxStatus, is_rebuilt
 from mailnotify.errors import CommandRefused
 from mailnotify.imap.responses import ListItem, NumberSet
 from mailnotify.imap.session import BATCH
 from mailnotify.imap.surveying import key
 from mailnotify.interfaces import IMailSession
+from mailnotify.watching.agenda import Agenda
 from mailnotify.watching.census import Census
 from mailnotify.watching.looking_back import look_back
 from mailnotify.watching.place import Place
 from mailnotify.watching.turns import in_turns
-
-_MOST_LOOKED_INTO = 50
-"""What one mailbox's STATUS said; more than that has not been said by mistake."""
 
 
 class Reading:
@@ -72,12 +70,9 @@ class Reading:
         self._entered = self.home
         self._just_opened: MailboxStatus | None = None
         self._is_first_sight = False
-        self._waiting: list[Place] = []
-        self._looked_into: dict[Place, set[MailboxStatus]] = {}
+        self._agenda = Agenda(clock)
         self._is_listening = False
         self._compared_uidnext = 0
-        self._hinted: set[Place] = set()
-        self._unhinted: set[Place] = set()
 
     @property
     def is_told(self) -> bool:
@@ -100,13 +95,14 @@ class Reading:
         elif names:
             self._note(await self.session.survey(names))
         await self._open_home()
-        self._wait_for(self.home)
+        self._agenda.add(self.home)
+        self._agenda.admit()
 
     async def catch_up(self, changed: Callable[[], None]) -> None:
         """Journal all that is new; from the first time on, `changed` tells of more."""
         if self._is_look_due:
             await self._look()
-        while (place := self._next()) is not None:
+        while (place := self._agenda.take(self.home, is_away=self._is_away)) is not None:
             await self._visit(place)
         if self._census is not None:
             self._census.remember()
@@ -123,23 +119,27 @@ class Reading:
         else:
             self._note(await self.session.survey(self._names()))
         if self.session.has_changed:
-            self._wait_for(self.home)
-        return bool(self._waiting) or self._is_look_due
+            self._agenda.add(self.home)
+        return self._agenda.admit() or self._is_look_due
 
     async def compare(self) -> bool:
         """Whether the server has more than it hinted at, in all mailboxes."""
-        self._hinted.clear()
+        self._agenda.begin_check()
+        for place in self._places.values():
+            if place.refusal is not None:
+                self._agenda.add(place)
         if names := self._names():
             statuses = await self.session.survey(names)
-            before = set(self._waiting)
+            before = self._agenda.waiting
             self._note(statuses)
             if self._is_notified:
-                self._unhinted.update(set(self._waiting) - before - self._hinted)
+                self._agenda.found(before)
+            self._agenda.admit()
         return await self._compare_home()
 
     async def compare_home(self) -> bool:
         """Whether the open mailbox has more than the server hinted at."""
-        self._hinted.clear()
+        self._agenda.begin_check()
         return await self._compare_home()
 
     async def _compare_home(self) -> bool:
@@ -151,10 +151,10 @@ class Reading:
         if status is not None:
             known, self._compared_uidnext = self._compared_uidnext, status.uidnext
             is_more = status.uidnext > max(self.home.next_uid, known)
-            if is_more and self.home not in self._hinted:
-                self._unhinted.add(self.home)
-                self._wait_for(self.home)
-        return bool(self._waiting) or self._is_look_due
+            if is_more and not self._agenda.is_hinted(self.home):
+                self._agenda.unhinted.add(self.home)
+                self._agenda.add(self.home)
+        return bool(self._agenda) or self._is_look_due
 
     async def _be_notified(self) -> None:
         """Let the server tell of all mailboxes.
@@ -197,11 +197,8 @@ class Reading:
         self._open, self._is_listening = None, False  # to look may have opened another one
         before, self._places = self._places, places
         gone = {each for each in before.values() if places.get(key(each.mailbox)) is not each}
-        self._waiting = [each for each in self._waiting if each not in gone]
-        for each in gone:
-            self._looked_into.pop(each, None)
+        self._agenda.forget(gone)
         self._missed -= gone
-        self._unhinted -= gone
         come = [name for name, each in places.items() if before.get(name) is not each]
         if come := [places[name].mailbox for name in come]:
             self._note(await self.session.survey(come), come)
@@ -223,19 +220,9 @@ class Reading:
     def _names(self) -> list[str]:
         return [each.mailbox for each in self._places.values() if each is not self.home]
 
-    def _wait_for(self, place: Place) -> None:
-        if place not in self._waiting:
-            self._waiting.append(place)
-
-    def _next(self) -> Place | None:
-        """The home first, and last, so that we listen to it."""
-        is_away = self._open is not self.home
-        place = self.home if self.home in self._waiting or is_away else None
-        if place is None or (is_away and self._waiting):
-            place = next(iter(self._waiting), None)
-        if place in self._waiting:
-            self._waiting.remove(place)
-        return place
+    @property
+    def _is_away(self) -> bool:
+        return self._open is not self.home
 
     def _hear(
         self, changed: Callable[[], None], mailbox: str, status: MailboxStatus | None
@@ -243,25 +230,16 @@ class Reading:
         place = self._places.get(key(mailbox))
         if place is None and self._census is not None and self._census.saw(mailbox):
             changed()
-        if place is None or (status is not None and not self._is_reason(place, status)):
+        if place is None:
             return
-        self._hinted.add(place)
-        self._wait_for(place)
+        if status is None:
+            self._agenda.add(place)
+        elif not self._agenda.hear(place, status):
+            if self._agenda.admit():
+                changed()
+            return
+        self._agenda.hint(place)
         changed()
-
-    def _is_reason(self, place: Place, status: MailboxStatus) -> bool:
-        """Whether this deserves a look, which each STATUS does once.
-
-        Where the last message was removed before we saw it, it stays as it is; and
-        some servers say one, true or not, with every answer.
-        """
-        looked_into = self._looked_into.setdefault(place, set())
-        if status in looked_into or not has_news(place.cursor, status):
-            return False
-        if len(looked_into) == _MOST_LOOKED_INTO:
-            looked_into.clear()
-        looked_into.add(status)
-        return True
 
     def _note(
         self, statuses: Mapping[str, MailboxStatus], mailboxes: Sequence[str] | None = None
@@ -275,27 +253,23 @@ class Reading:
         for mailbox in self._names() if mailboxes is None else mailboxes:
             place, status = self._places[key(mailbox)], statuses.get(mailbox)
             if status is None:
-                self._refuse(place, self._missing(mailbox))
+                # Only an attempt to open it shows what its server has to say.
+                if place.refusal is None:
+                    self._agenda.add(place)
                 continue
             self._missed.discard(place)
             is_known = status.uidvalidity and status.uidnext > status.exists  # else a lie
             if place.cursor is None and is_known and not (place.is_new and status.uidnext > 1):
                 first.append((place, status))
-            elif self._is_reason(place, status):
-                self._wait_for(place)
+            elif place.refusal is not None:
+                self._agenda.add(place)
+            else:
+                self._agenda.hear(place, status)
         if self._census is not None and first:
             self._census.begin(first)
             return
         for place, status in first:
             place.begin(status)
-
-    def _missing(self, mailbox: str) -> CommandRefused:
-        return CommandRefused(
-            peer=f"the server of {self.home.account}",
-            command="STATUS",
-            status="NO",
-            said=f"it has no mailbox {mailbox}",
-        )
 
     # -- one mailbox
 
@@ -337,6 +311,7 @@ class Reading:
         if place.is_new or is_rebuilt(place.cursor, status):
             await self._recognise(place, status)
         place.begin(status)
+        place.freshness.looked()
         self._missed.discard(place)
 
     async def _recognise(self, place: Place, status: MailboxStatus) -> None:
@@ -381,8 +356,8 @@ class Reading:
             place.ended(status)
         if self.session.has_changed:
             await self.session.inquire(place.known())
-        if place in self._unhinted:
-            self._unhinted.remove(place)
+        if place in self._agenda.unhinted:
+            self._agenda.unhinted.remove(place)
             self._tell_missed(place, count)
 
     async def _fetch_first(self, place: Place) -> Sequence[Fetched]:

@@ -218,9 +218,10 @@ class NamesTests(ListingCase):
         """The server tells of all below a mailbox, or of everything."""
         self.result(self.session.notify(["Work"], ["Lists/a"], ["Lists", "O ld"]))
         (request,) = self.heard(b"NOTIFY")
-        self.assertIn(b'(MAILBOXES ("Work") (MessageNew MessageExpunge))', request)
+        self.assertIn(b'(MAILBOXES ("Work") (MessageNew MessageExpunge FlagChange))', request)
         self.assertIn(
-            b'(SUBTREE ("Lists" "O ld") (MessageNew MessageExpunge MailboxName))', request
+            b'(SUBTREE ("Lists" "O ld") (MessageNew MessageExpunge FlagChange MailboxName))',
+            request,
         )
         self.result(self.session.notify([], ["Lists/a"], [""]))
         self.assertIn(b"(PERSONAL (Mess", self.heard(b"NOTIFY")[1])
@@ -238,5 +239,5 @@ class SurveyOfOddNamesTests(ListingCase):
         self.answer(b"STATUS", b'* STATUS "a*" (UIDNEXT 5)\r\nTAG OK\r\n')
         statuses = self.result(self.session.survey(["Work", "a*"]))
         self.assertEqual([each.uidnext for each in statuses.values()], [4, 5])
-        self.assertIn(b'STATUS "a*" (MESSAGES UIDNEXT UIDVALIDITY)', self.heard(b"STATUS"))
+        self.assertIn(b'STATUS "a*" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)', self.heard(b"STATUS"))
         self.assertNotIn(b"a*", self.heard(b"LIST")[0])

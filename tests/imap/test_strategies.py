@@ -65,7 +65,9 @@ class NotifyTests(StrategyCase):
         self.listen()
         (request,) = self.heard(b"NOTIFY")
         self.assertIn(b"SET STATUS (SELECTED (MessageNew (UID FLAGS INTERNALDATE", request)
-        self.assertIn(b'(MAILBOXES ("Work" "Entw&APw-rfe") (MessageNew MessageExpunge))', request)
+        self.assertIn(
+            b'(MAILBOXES ("Work" "Entw&APw-rfe") (MessageNew MessageExpunge FlagChange))', request
+        )
         self.assertEqual(self.statuses, {"Work": MailboxStatus(uidvalidity=9, uidnext=4, exists=1)})
 
     def test_one_mailbox(self) -> None:
@@ -168,6 +170,17 @@ class NotifyTests(StrategyCase):
         status = MailboxStatus(uidvalidity=0, uidnext=6, exists=0)
         self.assertEqual(self.hints, [("Work", status)])
 
+    def test_flags_do_not_hide_mail(self) -> None:
+        """Of what is said before we listen the word of new mail counts."""
+        self.result(self.session.notify(_NAMES))
+        self.server.say(b"* STATUS Work (UIDNEXT 6)\r\n* STATUS Work (HIGHESTMODSEQ 9)\r\n")
+        self.server.say(b"* STATUS Lists (UNSEEN 2)\r\n")
+        self.result(self.session.examine("INBOX"))
+        self.result(self.session.listen(self.changed))
+        mail = MailboxStatus(uidvalidity=0, uidnext=6, exists=0)
+        read = MailboxStatus(uidvalidity=0, uidnext=0, exists=0, unseen=2)
+        self.assertEqual(self.hints, [("Work", mail), ("Lists", read)])
+
     def test_refused(self) -> None:
         """A server that offers it and will not do it says so."""
         self.answer(b"NOTIFY", b"TAG NO [BADEVENT (MessageNew)] no\r\n")
@@ -249,12 +262,46 @@ class SurveyTests(StrategyCase):
         self.answer(b"NOOP", b"TAG BAD no\r\n")
         self.failureResultOf(self.start(self.session.survey(_NAMES)), CommandRefused)
 
+    def test_what_shows_changes(self) -> None:
+        """Without CONDSTORE the number of unread messages does."""
+        self.answers[b'"Work"'] = b"* STATUS Work (MESSAGES 1 UIDNEXT 4 UNSEEN 1)\r\n"
+        statuses = self.result(self.session.survey(_NAMES))
+        self.assertEqual(statuses["Work"].unseen, 1)
+        self.assertIn(b'STATUS "Work" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)', self.heard(b"STATUS"))
+
     def test_lost(self) -> None:
         """A connection that breaks in the middle fails once, with its reason."""
         self.server.is_frozen = True
         survey: Deferred[object] = self.start(self.session.survey(_NAMES))
         self.session.abort()
         self.failureResultOf(survey, NotConnected)
+
+
+class ModseqSurveyTests(StrategyCase):
+    """A server that has mod-sequences, or says so."""
+
+    capabilities = b"IMAP4rev1 CONDSTORE LIST-STATUS LIST-EXTENDED"
+
+    def test_asked_for(self) -> None:
+        """The one of each mailbox, in the same question; one that cannot be is none."""
+        too_much = 2**63
+        self.answer(
+            b"LIST",
+            b"* STATUS Work (MESSAGES 1 UIDNEXT 4 UIDVALIDITY 9 HIGHESTMODSEQ 12)\r\n"
+            b"* STATUS Lists (MESSAGES 1 UIDNEXT 4 HIGHESTMODSEQ %d)\r\nTAG OK\r\n" % too_much,
+        )
+        statuses = self.result(self.session.survey(["Work", "Lists"]))
+        self.assertEqual([each.modseq for each in statuses.values()], [12, 0])
+        (question,) = self.heard(b"LIST")
+        self.assertTrue(question.endswith(b"(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))"))
+
+    def test_not_understood(self) -> None:
+        """A server that does not know what it offers is asked in the oldest way, from then on."""
+        self.answer(b"LIST", b"TAG BAD what?\r\n")
+        self.answer(b"STATUS", b"* STATUS Work (UIDNEXT 4 UNSEEN 0)\r\nTAG OK\r\n")
+        for _ in range(2):
+            self.assertEqual(self.result(self.session.survey(["Work"]))["Work"].uidnext, 4)
+        self.assertEqual((len(self.heard(b"LIST")), len(self.heard(b"STATUS"))), (1, 2))
 
 
 class ListStatusTests(StrategyCase):
@@ -281,7 +328,7 @@ class ListStatusTests(StrategyCase):
         self.assertEqual(
             question,
             b'LIST "" ("Work" "Inbox" "Lists" "Nope") '
-            b"RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY))",
+            b"RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN))",
         )
         self.assertEqual(len(self.take_writes()), 1)
 

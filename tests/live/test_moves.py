@@ -192,23 +192,32 @@ class MuteTests(_Dovecot, _Moves):
         super().setUp()
 
 
-class NotifyTests(_Dovecot, MovesCase):
-    """Dovecot with NOTIFY: what it pushes has its name too."""
+class NotifyTests(_Dovecot, _Moves):
+    """Dovecot with NOTIFY: what it pushes has its name too, and it tells of all flags."""
 
     def setUp(self) -> None:
         self.rig = Dovecot.start()
         super().setUp()
 
-    def test_moved(self) -> None:
-        """It is told filed and gone; the second in a mailbox that is not open, in its time."""
-        reader = self.announce_one()
-        self.tell("INBOX", "MOVE", self.uid, "Lists")
-        self.assertEqual(
-            self.facts(reader, 2), {("gone", "INBOX", self.uid), ("filed", "Lists", 1)}
-        )
-        self.tell("Lists", "MOVE", 1, "INBOX")
-        self.assertEqual(self.facts(reader, 1), {("filed", "INBOX", self.uid + 1)})
-        reader.assert_silent()
+
+class SweptTests(_Dovecot, _Moves):
+    """Mailboxes without a connection of their own, where there are mod-sequences."""
+
+    settings = "connections = 1"
+
+    def setUp(self) -> None:
+        self.rig = Dovecot.start(capability=f"{_OFFERED} LIST-EXTENDED LIST-STATUS")
+        super().setUp()
+
+
+class CountedTests(_Dovecot, _Moves):
+    """The same by the numbers of messages, and of unread ones."""
+
+    settings = "connections = 1"
+
+    def setUp(self) -> None:
+        self.rig = Dovecot.start(capability="IMAP4rev1 SASL-IR AUTH=PLAIN IDLE MOVE")
+        super().setUp()
 
 
 class CyrusTests(_Moves):
@@ -221,6 +230,12 @@ class CyrusTests(_Moves):
     def session(self) -> contextlib.AbstractContextManager[IMAP4_SSL]:
         access: contextlib.AbstractContextManager[IMAP4_SSL] = self.rig.session("demo")
         return access
+
+
+class SweptCyrusTests(CyrusTests):
+    """Cyrus with one connection for all."""
+
+    settings = "connections = 1"
 
 
 class AnnounceCopiesTests(_Dovecot, MovesCase):

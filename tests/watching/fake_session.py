@@ -29,12 +29,14 @@ class FakeSession:
     Attributes:
         uids: what lies in the mailbox.
         calls: what was asked, in order.
-        failures: method name → the exception that its next call fails with.
+        failures: method name, or the whole call → the exception that the next one fails with.
         held: method name → Deferreds that the test fires to let the answer go.
         tells_status: whether it answers STATUS.
         dates: UID → when the message came, where that is not the usual.
         names: UID → the number in its Message-ID and subject, where that is not the UID.
         others: the UIDs in mailboxes besides the one that `uids` is of.
+        unseen: how many of these are unread, where it says so.
+        modseqs: of these, where it has them.
         uidvalidities: of mailboxes that have not the usual one.
     """
 
@@ -55,6 +57,8 @@ class FakeSession:
         self.dates: dict[int, datetime] = {}
         self.names: dict[int, int] = {}
         self.others: dict[str, list[int]] = {}
+        self.unseen: dict[str, int] = {}
+        self.modseqs: dict[str, int] = {}
         self.mailbox = "INBOX"
         self.modseq = 0
         self.since: list[tuple[Cursor | None, tuple[int, ...]]] = []
@@ -70,8 +74,9 @@ class FakeSession:
         method = name.partition(" ")[0]
         if method in self.held:
             await self.held[method]
-        if method in self.failures:
-            raise self.failures.pop(method)
+        for each in (name, method):
+            if each in self.failures:
+                raise self.failures.pop(each)
 
     async def follow(self, told: Callable[[NumberSet, bool], None]) -> None:
         self.told = told
@@ -84,7 +89,8 @@ class FakeSession:
         await self._answer(f"examine {mailbox}")
         if self.lists_all and mailbox not in self.others:
             raise CommandRefused(peer="fake", command="EXAMINE", status="NO", said="none such")
-        return structs.replace(self._status(mailbox), modseq=self.modseq)
+        modseq = self.modseqs.get(mailbox, self.modseq)
+        return structs.replace(self._status(mailbox), modseq=modseq)
 
     async def inquire(self, known: Sequence[int]) -> None:
         await self._answer(f"inquire {','.join(map(str, known))}")
@@ -148,7 +154,13 @@ class FakeSession:
         uids = self.others.get(mailbox, self.uids)
         uidnext = max(uids, default=0) + 1
         uidvalidity = self.uidvalidities.get(mailbox, self.uidvalidity)
-        return MailboxStatus(uidvalidity=uidvalidity, uidnext=uidnext, exists=len(uids))
+        return MailboxStatus(
+            uidvalidity=uidvalidity,
+            uidnext=uidnext,
+            exists=len(uids),
+            modseq=self.modseqs.get(mailbox, 0),
+            unseen=self.unseen.get(mailbox),
+        )
 
     async def listen(self, changed: Callable[[str, MailboxStatus | None], None]) -> None:
         await self._answer("listen")

@@ -13,6 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailnotify.core.sync import Cursor, CursorMove, MailboxStatus
 from mailnotify.errors import CommandRefused
 from mailnotify.imap.session import BATCH
+from mailnotify.watching.agenda import MOST_STALE
+from mailnotify.watching.freshness import PAUSE_SECONDS
 from mailnotify.watching.place import Place
 from mailnotify.watching.reading import Reading
 from mailnotify.watching.witness import Witness
@@ -40,6 +42,7 @@ class ReadingCase(SynchronousTestCase):
     """An account with INBOX, Work and Lists."""
 
     is_notified = False
+    mailboxes: Sequence[str] = ("INBOX", "Work", "Lists")
 
     def setUp(self) -> None:
         self.journal = MemoryJournal()
@@ -47,10 +50,10 @@ class ReadingCase(SynchronousTestCase):
         self.session.others = {"Work": [5], "Lists": []}
         self.hints = 0
         self.places = [
-            Place("home", name, self.journal, self.accept, Recorder())
-            for name in ("INBOX", "Work", "Lists")
+            Place("home", name, self.journal, self.accept, Recorder()) for name in self.mailboxes
         ]
-        self.reading = Reading(self.session, self.places, Clock(), is_notified=self.is_notified)
+        self.clock = Clock()
+        self.reading = Reading(self.session, self.places, self.clock, is_notified=self.is_notified)
 
     def accept(self, events, move) -> None:
         self.journal.append(events, move, _NOW)
@@ -176,20 +179,65 @@ class SweepTests(ReadingCase):
         self.assertEqual(self.journal.cursor("home", "Work").uidvalidity, 7)
 
     def test_missing_mailbox(self) -> None:
-        """It is told of once, hides no other, and is watched when it is there."""
+        """It is told of once, in the server's words, hides no other, and is seen when it comes."""
+        self.session.lists_all = True
+        self.session.others["INBOX"] = self.session.uids
         del self.session.others["Lists"]
         self.begin()
-        witness = self.places[2].witness
-        self.assertEqual(witness.failures, 1)
-        self.result(self.reading.poll())
-        self.assertIsNotNone(self.places[2].refusal)
+        lists = self.places[2]
+        self.assertIn("none such", str(lists.refusal))
+        for _ in range(3):
+            self.assertFalse(self.result(self.reading.poll()))
+        self.assertEqual(lists.witness.failures, 1)
         self.session.others["Lists"] = []
         self.result(self.reading.poll())
         self.session.arrive_in("Lists", 1)
         self.result(self.reading.poll())
         self.catch_up()
         self.assertEqual(self.announced(), [("Lists", 1)])
+        self.assertIsNone(lists.refusal)
+
+    def test_refused_and_back(self) -> None:
+        """A known mailbox that was missing is seen again when it is there, without new mail."""
+        self.begin()
+        self.session.lists_all = True
+        self.session.others["INBOX"] = self.session.uids
+        work = self.session.others.pop("Work")
+        self.assertTrue(self.result(self.reading.poll()))
+        self.catch_up()
+        self.assertIsNotNone(self.places[1].refusal)
+        self.session.others["Work"] = work
+        self.assertTrue(self.result(self.reading.poll()))
+        self.catch_up()
+        self.assertIsNone(self.places[1].refusal)
+
+    def test_a_status_that_does_not_come(self) -> None:
+        """No words are put into a server's mouth: what can be opened is there, and read."""
+        self.session.survey = self._silent  # type: ignore[method-assign]
+        self.known_up_to("Work", 4)
+        self.begin()
+        self.assertEqual([each.refusal for each in self.places], [None, None, None])
+        self.assertEqual(self.announced(), [("Work", 5)])
+        self.session.arrive_in("Lists", 1)
+        self.assertTrue(self.result(self.reading.poll()))
+        self.catch_up()
+        self.assertEqual(self.announced(), [("Work", 5), ("Lists", 1)])
+
+    def test_refused_without_status(self) -> None:
+        """Who says nothing of a mailbox, and refused it once, is tried again with each check."""
+        self.session.survey = self._silent  # type: ignore[method-assign]
+        self.session.failures["examine Lists"] = refusal("Lists")
+        self.begin()
+        self.assertIsNotNone(self.places[2].refusal)
+        self.result(self.reading.poll())
+        self.catch_up()
+        self.assertIsNotNone(self.places[2].refusal)
+        self.assertTrue(self.result(self.reading.compare()))
+        self.catch_up()
         self.assertIsNone(self.places[2].refusal)
+
+    async def _silent(self, mailboxes: Sequence[str]) -> Mapping[str, MailboxStatus]:
+        return {}
 
     def test_home_is_missing(self) -> None:
         """Then the next mailbox is the home, and the missing one is swept."""
@@ -247,13 +295,159 @@ class SweepTests(ReadingCase):
         self.assertEqual(self.announced(), [("INBOX", 4), ("Work", 6)])
 
 
+class ReadElsewhereTests(ReadingCase):
+    """Messages that are read or removed in mailboxes that are not open."""
+
+    mailboxes = ("INBOX", *(f"M{number}" for number in range(2 * MOST_STALE)))
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.session.others = {name: [] for name in self.mailboxes[1:]}
+
+    def begin_with_mail(self, *mailboxes: str) -> None:
+        """A message was announced in each of these."""
+        self.begin()
+        for each in mailboxes:
+            self.session.arrive_in(each, 1)
+            self.session.unseen[each] = 1
+        self.poll()
+        self.assertEqual(self.announced(), [(each, 1) for each in mailboxes])
+
+    def poll(self) -> list[str]:
+        """One poll and what it leads to; the mailboxes that were visited."""
+        self.take_calls()
+        if self.result(self.reading.poll()):
+            self.catch_up()
+        words = [each.split(" ") for each in self.take_calls()]
+        return [word[1] for word in words if word[0] == "examine" and word[1] != "INBOX"]
+
+    def test_number_of_unread(self) -> None:
+        """It changes: the mailbox is opened, once, and asked about what is known."""
+        self.begin_with_mail("M0")
+        self.assertEqual(self.poll(), [])
+        self.session.unseen["M0"] = 0
+        self.assertEqual(self.poll(), ["M0"])
+        self.assertEqual(self.session.since[-2][1], (1,))
+        self.assertEqual(self.poll(), [])
+
+    def test_removed(self) -> None:
+        """So it is when there are fewer."""
+        self.begin_with_mail("M0")
+        self.session.arrive_in("M0", 2)
+        self.poll()
+        self.session.others["M0"].remove(1)
+        self.assertEqual(self.poll(), ["M0"])
+        self.assertEqual(self.poll(), [])
+
+    def test_mod_sequence(self) -> None:
+        """Where there is one it alone tells, also of what was read while we were away."""
+        self.session.modseqs = dict.fromkeys(self.mailboxes, 5)
+        self.begin_with_mail("M0")
+        self.session.unseen["M0"] = 0
+        self.assertEqual(self.poll(), [])
+        self.session.modseqs["M0"] = 6
+        places = [Place("home", each, self.journal, self.accept) for each in self.mailboxes]
+        self.reading = Reading(self.session, places, self.clock)
+        self.result(self.reading.examine())
+        self.take_calls()
+        self.catch_up()
+        self.assertIn("examine M0", self.take_calls())
+        self.assertEqual(self.poll(), [])
+
+    def test_mod_sequence_that_is_another_when_opened(self) -> None:
+        """A server that contradicts itself is looked at once for each of its words."""
+        self.session.modseqs = dict.fromkeys(self.mailboxes, 5)
+        self.begin_with_mail("M0")
+        honest, self.session.examine = self.session.examine, self._unordered  # type: ignore[method-assign]
+        self.session.modseqs["M0"] = 6
+        self.assertEqual(self.poll(), ["M0"])
+        self.clock.advance(PAUSE_SECONDS)
+        self.assertEqual(self.poll(), [])
+        self.session.examine = honest  # type: ignore[method-assign]
+
+    async def _unordered(self, mailbox: str, *since: object) -> MailboxStatus:
+        status = await FakeSession.examine(self.session, mailbox, *since)  # type: ignore[arg-type]
+        return structs.replace(status, modseq=0)
+
+    def test_nothing_known(self) -> None:
+        """Where nothing was announced nobody cares."""
+        self.session.unseen = dict.fromkeys(self.mailboxes, 3)
+        self.begin()
+        self.session.unseen = dict.fromkeys(self.mailboxes, 2)
+        self.assertEqual(self.poll(), [])
+
+    def test_not_all_the_time(self) -> None:
+        """Who reads a mailbox for an hour makes us look once in a while."""
+        self.begin_with_mail("M0")
+        self.session.unseen["M0"] = 7
+        self.assertEqual(self.poll(), ["M0"])
+        self.session.unseen["M0"] = 6
+        self.assertEqual(self.poll(), [])
+        self.clock.advance(PAUSE_SECONDS)
+        self.assertEqual(self.poll(), ["M0"])
+
+    def test_a_few_at_a_time(self) -> None:
+        """Between two of them we listen at home; none is forgotten."""
+        names = self.mailboxes[1:]
+        self.begin_with_mail(*names)
+        self.session.unseen = dict.fromkeys(names, 0)
+        self.assertEqual(self.poll(), list(names[:MOST_STALE]))
+        self.assertEqual(self.poll(), list(names[MOST_STALE:]))
+
+    def test_mail_is_more_urgent(self) -> None:
+        """New mail is fetched at once, however recently somebody read there."""
+        self.begin_with_mail("M0")
+        self.session.unseen["M0"] = 0
+        self.poll()
+        self.session.arrive_in("M0", 2)
+        self.assertEqual(self.poll(), ["M0"])
+
+
+class ToldOfReadingTests(ReadingCase):
+    """A server that tells of flags in all mailboxes (NOTIFY)."""
+
+    is_notified = True
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin()
+        self.session.arrive_in("Work", 6)
+        self.catch_up()
+        self.take_calls()
+
+    def flag(self, modseq: int) -> None:
+        """What Dovecot says of it."""
+        self.session.changed(
+            "Work", MailboxStatus(uidvalidity=0, uidnext=0, exists=0, modseq=modseq)
+        )
+
+    def test_at_once(self) -> None:
+        """A flag is a reason to look, without a poll."""
+        self.hints = 0
+        self.flag(8)
+        self.assertEqual(self.hints, 1)
+        self.catch_up()
+        self.assertEqual(self.take_calls()[0], "examine Work")
+
+    def test_a_storm_of_flags(self) -> None:
+        """More of them are looked into with a later poll."""
+        self.flag(8)
+        self.catch_up()
+        self.hints = 0
+        for modseq in range(9, 100):
+            self.flag(modseq)
+        self.assertEqual(self.hints, 0)
+        self.assertFalse(self.result(self.reading.poll()))
+        self.clock.advance(PAUSE_SECONDS)
+        self.assertTrue(self.result(self.reading.poll()))
+
+
 class FloodTests(ReadingCase):
     """More than one batch."""
 
     def setUp(self) -> None:
         super().setUp()
         self.session = FakeSession(range(1, 2 * BATCH + 2))
-        self.clock = Clock()
         self.reading = Reading(self.session, self.places[:1], self.clock)
         self.known_up_to("INBOX", 0)
         self.result(self.reading.examine())

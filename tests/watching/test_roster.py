@@ -536,7 +536,7 @@ class GoingTests(RosterCase):
             session.list_mailboxes = lambda wanted, held=held: self.with_a(held, wanted)
         before = self.server.lists
         self.advance(10 * _POLL_SECONDS)
-        self.assertIn("it has no mailbox Lists/a", "".join(self.witnesses["Lists/a"].heard))
+        self.assertIn("EXAMINE with NO: none such", "".join(self.witnesses["Lists/a"].heard))
         self.assertLess(self.server.lists - before, 5)
 
     async def with_a(self, held, wanted):

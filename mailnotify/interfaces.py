@@ -77,6 +77,9 @@ class IJournal(Interface):
     def state(account: str, mailbox: str) -> AccountState | None:
         """What was last told of this mailbox, however long ago; None if nothing was."""
 
+    def states() -> Sequence[AccountState]:
+        """The same of all mailboxes of which something was told."""
+
     def known(account: str, mailbox: str, uidvalidity: int, most: int) -> Sequence[int]:
         """The newest UIDs of messages in the journal that were not told gone, ascending."""
 

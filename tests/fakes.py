@@ -51,7 +51,7 @@ class MemoryJournal:
         self.homes: dict[str, str] = {}
         self.patterns: dict[str, dict[str, datetime]] = {}
         self.moves: dict[tuple[str, str], datetime] = {}
-        self.states: dict[tuple[str, str], AccountState] = {}
+        self._states: dict[tuple[str, str], AccountState] = {}
         self.marks: dict[tuple[str, str], tuple[int, datetime]] = {}
         self.is_full = False
         self.is_damaged = False
@@ -127,7 +127,10 @@ class MemoryJournal:
                 yield event
 
     def state(self, account: str, mailbox: str) -> AccountState | None:
-        return self.states.get((account, mailbox))
+        return self._states.get((account, mailbox))
+
+    def states(self) -> Sequence[AccountState]:
+        return list(self._states.values())
 
     def append(
         self,
@@ -205,7 +208,7 @@ class MemoryJournal:
 
     def _remember(self, event: Event) -> None:
         if isinstance(event, AccountState):
-            self.states[event.account, event.mailbox] = event
+            self._states[event.account, event.mailbox] = event
         elif isinstance(event, MailSeen):
             self._read_ids.add(event.id)
         elif isinstance(event, MailGone):

@@ -17,6 +17,8 @@ CONNECTED = "connected"
 BLIND = "blind"
 DENIED = "denied"
 THROTTLED = "throttled"
+ENDED = "ended"
+"""Nobody watches it any more; what was told before is over."""
 
 _CAUSE_BYTES = 500
 

@@ -14,7 +14,8 @@ and the first failure after it, and says when an account event is due:
 In the dark a state only ever gets worse: a server that refuses the login, and
 then cannot be reached, has still refused it. So a server that comes and goes is
 no flood. What was told last outlives the process: a service that starts again
-tells that it sees only to those who heard that it did not.
+tells that it sees only to those who heard that it did not. A mailbox that is gone, or
+is watched no more, while readers believe it unseen, is told ``ended``.
 
 Durations are measured on a clock that nobody can set and that stands still
 while the machine sleeps: nobody looked then, and nobody is alarmed at waking.
@@ -28,7 +29,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from mailnotify.core.condition import BLIND, CONNECTED, DENIED, THROTTLED, Condition
+from mailnotify.core.condition import BLIND, CONNECTED, DENIED, ENDED, THROTTLED, Condition
 from mailnotify.core.events import AccountState
 
 RECONNECT_SECONDS: Final = 30.0
@@ -57,6 +58,9 @@ _SILENCE: Final = Condition(
 )
 
 
+_END: Final = Condition(state=ENDED, cause="the mailbox is not there or not watched any more")
+
+
 class Bounds(Struct, frozen=True, kw_only=True):
     """How long nothing may be proved.
 
@@ -73,7 +77,8 @@ class Health(Struct, frozen=True, kw_only=True):
     """How it stands with one mailbox.
 
     Attributes:
-        state: what readers believe: ``connected``, ``blind``, ``throttled`` or ``denied``.
+        state: what readers believe: ``connected``, ``blind``, ``throttled``, ``denied``, or
+            ``ended`` of one that was gone and is not seen again yet.
         since: when that began, in UTC.
         last_proof: when the server last showed that it would have told us; None if it
             has not since the service began.
@@ -105,6 +110,7 @@ class Sight:
     Attributes:
         checks: see `Health`.
         missed: see `Health`.
+        has_ended: nobody watches it any more.
     """
 
     def __init__(
@@ -118,6 +124,7 @@ class Sight:
     ) -> None:
         self.checks = 0
         self.missed = 0
+        self.has_ended = False
         self._account = account
         self._mailbox = mailbox
         self._bounds = bounds
@@ -155,12 +162,16 @@ class Sight:
     @property
     def due_at(self) -> float:
         """From when on `due` may have something to tell, if nothing more happens."""
+        if self.has_ended:
+            return -inf if self._is_believed_unseen else inf
         if self._is_seen_again:
             return -inf
         return self._dark_at if _badness(self._worst.state) > _badness(self.state) else inf
 
     def due(self, now: Instant) -> AccountState | None:
         """What readers have to be told; call `told` when it is journalled."""
+        if self.has_ended:
+            return self._event(_END, now.at) if self._is_believed_unseen else None
         if now.seconds >= self._dark_at:
             is_news = _badness(self._worst.state) > _badness(self.state)
             return self._event(self._worst, self._worst_since) if is_news else None
@@ -171,6 +182,10 @@ class Sight:
         """Whether a proof ended what readers still believe."""
         is_proved = self._proof is not None and self._failed is None
         return is_proved and self.state != CONNECTED
+
+    @property
+    def _is_believed_unseen(self) -> bool:
+        return self.state not in (CONNECTED, ENDED)
 
     def told(self, event: AccountState) -> None:
         """Readers know this now."""

@@ -51,6 +51,7 @@ _INSERT: Final = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (account, mailbox, uidvalidity, uid, kind) WHERE uid IS NOT NULL DO NOTHING
 """
+_STATES: Final = "SELECT account, mailbox, event, crc FROM states"
 _STATE: Final = """
     INSERT INTO states (account, mailbox, event, crc) VALUES (?, ?, ?, ?)
     ON CONFLICT (account, mailbox) DO UPDATE SET event = excluded.event, crc = excluded.crc
@@ -197,19 +198,22 @@ class SqliteJournal:
 
     def state(self, account: str, mailbox: str) -> AccountState | None:
         """What was last told of this mailbox, however long ago; None if nothing was."""
-        with self._database.reading():
-            row = self._connection.execute(
-                "SELECT event, crc FROM states WHERE account = ? AND mailbox = ?",
-                (account, mailbox),
-            ).fetchone()
-        if row is None:
-            return None
-        event, crc = row
-        if crc != _crc(account, mailbox, event):
-            raise self._database.damaged(
-                f"the state of {mailbox!r} of {account!r} has changed by itself"
-            )
-        return _state_decoder.decode(event)
+        found = self._told(f"{_STATES} WHERE account = ? AND mailbox = ?", account, mailbox)
+        return found[0] if found else None
+
+    def states(self) -> Sequence[AccountState]:
+        """The same of all mailboxes of which something was told."""
+        return self._told(f"{_STATES} ORDER BY account, mailbox")
+
+    def _told(self, question: str, *values: str) -> Sequence[AccountState]:
+        with self._database.reading() as connection:
+            rows = connection.execute(question, values).fetchall()
+        for account, mailbox, event, crc in rows:
+            if crc != _crc(account, mailbox, event):
+                raise self._database.damaged(
+                    f"the state of {mailbox!r} of {account!r} has changed by itself"
+                )
+        return [_state_decoder.decode(event) for _, _, event, _ in rows]
 
     def append(
         self,

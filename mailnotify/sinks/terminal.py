@@ -17,7 +17,7 @@ import msgspec
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailnotify.core.condition import CONNECTED
+from mailnotify.core.condition import CONNECTED, ENDED
 from mailnotify.core.events import (
     AccountState,
     Entry,
@@ -142,7 +142,7 @@ def _what(event: Event, style: Style) -> str:
     if isinstance(event, AccountState):
         sentences = filter(None, (event.cause.rstrip("."), event.remedy))
         detail = clean(". ".join(sentences), LINE_BYTES)
-        colour = _GREEN if event.state == CONNECTED else _RED
+        colour = _GREEN if event.state in (CONNECTED, ENDED) else _RED
         return f"{style(colour, clean(event.state, _PART_BYTES))}  {detail}".rstrip()
     if isinstance(event, MailFiled | MailSeen | MailGone):
         word = _FATES[type(event)]

@@ -32,13 +32,14 @@ from mailnotify.imap.session import open_session
 from mailnotify.interfaces import IJournal, IMailSession
 from mailnotify.taps.logins import Logins
 from mailnotify.taps.waking import Waking, read_clocks
+from mailnotify.watching.chorus import Chorus
 from mailnotify.watching.crew import Crew, Seat
 from mailnotify.watching.gate import LoginGate
 from mailnotify.watching.lookout import Lookout
 from mailnotify.watching.place import Place
 from mailnotify.watching.roster import Roster
 from mailnotify.watching.turnstile import Turnstile
-from mailnotify.watching.watcher import Watcher
+from mailnotify.watching.watcher import COMPLAINT, Watcher
 from mailnotify.watching.witness import Witness
 
 Opener = Callable[[], Coroutine[Deferred[Any], Any, IMailSession]]
@@ -83,11 +84,25 @@ class Watching(MultiService):
         )
         self._habits: dict[str, Habits] = {}
         self._lookout = Lookout(accept=hub.accept, recall=journal.state, clock=reactor, now=now)
+        self._complaints = Chorus(
+            self._log.warn, COMPLAINT, "not watching {count} more: {why}", clock=reactor
+        )
         crews = [self._crew(account) for account in config.accounts]
         checks = [crew.check for crew in crews]
         waking = Waking(checks, clocks=read_clocks, clock=reactor, jitter=random.random)
-        for part in (self._lookout, *crews, waking):
+        self._wanted = {account.name: account.wanted for account in config.accounts}
+        for part in (self._lookout, *crews, waking, self._complaints):
             part.setServiceParent(self)
+
+    def startService(self) -> None:
+        """As in the base class; what was told of others than these is over."""
+        self._lookout.end_others(self._journal.states(), self._is_watched)
+        super().startService()
+
+    def _is_watched(self, account: str, mailbox: str) -> bool:
+        """Where patterns bring mailboxes, whether they can bring this one is not known yet."""
+        wanted = self._wanted.get(account)
+        return wanted is not None and (bool(wanted.patterns) or mailbox in wanted.names)
 
     def _warn_of_previews(self, accounts: list[str]) -> None:
         if accounts:
@@ -189,4 +204,5 @@ class Watching(MultiService):
             clock=self._reactor,
             jitter=random.random,
             witness=seat,
+            complain=self._complaints.say,
         )

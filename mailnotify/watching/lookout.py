@@ -23,6 +23,7 @@ from mailnotify.core.condition import condition
 from mailnotify.core.events import AccountState, Event
 from mailnotify.core.sight import Bounds, Health, Instant, Sight
 from mailnotify.errors import JournalUnwritable
+from mailnotify.watching.chorus import Chorus
 from mailnotify.watching.witness import Witness
 
 LOOK_SECONDS: Final = 1.0
@@ -57,6 +58,12 @@ class Lookout(Service):
         self._due_at = inf  # nothing is due before: no need to look at 5,000 sights
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
+        self._states = Chorus(
+            self._log.info,
+            "{place} is {state}",
+            "{count} mailboxes more are {state} {cause}",
+            clock=clock,
+        )
 
     def witness(
         self, account: str, mailbox: str, timing: Timing, alert: Callable[[], str] = str
@@ -82,7 +89,7 @@ class Lookout(Service):
 
     def health(self) -> tuple[Health, ...]:
         """How it stands with each mailbox, in the order of the configuration."""
-        return tuple(sight.health() for sight in self._sights)
+        return tuple(sight.health() for sight in self._sights if not sight.has_ended)
 
     def proved(self, sight: Sight) -> None:
         """Its server showed that it would have told us."""
@@ -96,10 +103,22 @@ class Lookout(Service):
         sight.failed(now, condition(error, alert))
         self._tell(sight, now)
 
-    def forget(self, sight: Sight) -> None:
-        """Look at it no more: it is gone."""
-        if sight in self._sights:
-            self._sights.remove(sight)
+    def end(self, sight: Sight) -> None:
+        """It is gone: look at it no more, once those know who believe it unseen."""
+        sight.has_ended = True
+        self._tell(sight, self._instant())
+
+    def end_others(
+        self, told: Sequence[AccountState], is_watched: Callable[[str, str], bool]
+    ) -> None:
+        """Of all that was told, what is watched no more has ended."""
+        for each in told:
+            if not is_watched(each.account, each.mailbox):
+                bounds = Bounds(blind_seconds=inf, quiet_seconds=inf)
+                now = self._instant()
+                sight = Sight(each.account, each.mailbox, bounds=bounds, now=now, told=each)
+                self._sights.append(sight)
+                self.end(sight)
 
     def startService(self) -> None:
         super().startService()
@@ -108,6 +127,7 @@ class Lookout(Service):
     def stopService(self) -> None:
         super().stopService()
         self._looking.stop()
+        self._states.stopService()
 
     def _look(self) -> None:
         now = self._instant()
@@ -122,6 +142,8 @@ class Lookout(Service):
         event = sight.due(now)
         if event is not None:
             self._publish(sight, event)
+        if sight.has_ended and sight.due_at == inf and sight in self._sights:
+            self._sights.remove(sight)
         self._due_at = min(self._due_at, sight.due_at)
 
     def _publish(self, sight: Sight, event: AccountState) -> None:
@@ -131,7 +153,8 @@ class Lookout(Service):
             return  # every watcher says so in the log
         sight.told(event)
         place = f"{event.account}/{event.mailbox}"
-        self._log.info("{place} is {state}", place=place, state=event.state)
+        key = f"{event.state} {event.cause}"
+        self._states.say(key, place=place, state=event.state, cause=event.cause)
 
     def _instant(self) -> Instant:
         return Instant(seconds=self._clock.seconds(), at=self._now())
@@ -159,4 +182,4 @@ class _Reporting(Witness):
         return self._sight.missed
 
     def end(self) -> None:
-        self._lookout.forget(self._sight)
+        self._lookout.end(self._sight)

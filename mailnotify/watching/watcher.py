@@ -43,6 +43,8 @@ from mailnotify.watching.polling import Polling
 from mailnotify.watching.reading import Reading
 from mailnotify.watching.witness import Witness
 
+COMPLAINT = "not watching {name}: {why} Trying again in {delay:.1f} s."
+
 JOURNAL_RETRY_SECONDS = 5.0
 """The mail waits on its server, so a full disk is worth a frequent look."""
 
@@ -82,6 +84,10 @@ Begin = Callable[[], Coroutine[Deferred[Any], Any, Reading]]
 """Connects, logs in, and says what the session is to do."""
 
 
+Complain = Callable[..., object]
+"""Says in the log that something is not watched; see `mailnotify.watching.chorus.Chorus.say`."""
+
+
 class _Core:
     """What the states share: one reading, one running step, one timer each.
 
@@ -101,8 +107,10 @@ class _Core:
         clock: IReactorTime,
         jitter: Callable[[], float],
         witness: Witness,
+        complain: Complain | None,
     ) -> None:
         self._name = name
+        self._complain = complain or self._say
         self._begin_reading = begin
         self._timing = timing
         self._backoff = backoff
@@ -225,14 +233,13 @@ class _Core:
         self._witness.failed(error)
         complaint = str(error)
         if complaint != self._complaint:
-            self._log.warn(
-                "not watching {name}: {why} Trying again in {delay:.1f} s.",
-                name=self._name,
-                why=error.explain() if isinstance(error, MailnotifyError) else f"{error!r}.",
-                delay=delay_seconds,
-            )
+            why = error.explain() if isinstance(error, MailnotifyError) else f"{error!r}."
+            self._complain(why, name=self._name, why=why, delay=delay_seconds)
         self._complaint = complaint
         self._pause = self._clock.callLater(delay_seconds, self.machine.resumed)
+
+    def _say(self, key: str, **fields: object) -> None:
+        self._log.warn(COMPLAINT, **fields)
 
     # -- letting go
 
@@ -360,6 +367,7 @@ class Watcher(Service):
         clock: runs the polling and the pauses.
         jitter: gives a number in [0, 1), for the intervals of the polls.
         witness: hears how it stands.
+        complain: says why nothing is watched; default: the log.
     """
 
     def __init__(
@@ -372,8 +380,10 @@ class Watcher(Service):
         clock: IReactorTime,
         jitter: Callable[[], float],
         witness: Witness | None = None,
+        complain: Complain | None = None,
     ) -> None:
-        core = _Core(name, begin, timing, backoff, clock, jitter, witness or Witness())
+        heard = witness or Witness()
+        core = _Core(name, begin, timing, backoff, clock, jitter, heard, complain)
         self._machine = core.machine = _machine(core)
 
     def startService(self) -> None:

@@ -104,6 +104,7 @@ class JournalContract:
         self.assertEqual(journal.oldest, 4)
         self.assertEqual(journal.state("home", "INBOX"), state("denied"))
         self.assertIsNone(journal.state("home", "Lists"))
+        self.assertEqual(list(journal.states()), [state("denied")])
 
     def test_what_becomes_of_a_message_is_told_once(self) -> None:
         """It is read, and then removed; a server that says so again is not repeated."""

@@ -79,6 +79,18 @@ class WatchingTests(SynchronousTestCase):
         self.assertEqual({each.last_proof for each in watching.health()}, {None})
         self.successResultOf(watching.stopService())
 
+    def test_accounts_that_were_left_out(self) -> None:
+        """What was told of them is over with the next start; of what a pattern brings we wait."""
+        for name, mailbox in (("home", "INBOX"), ("home", "Old"), ("work", "Lists/a"), ("x", "Y")):
+            blind = AccountState(account=name, mailbox=mailbox, state="blind", since=NOON)
+            self.journal.append([blind], None, NOON)
+        self.watching(account("home"), account("work", "Lists/*"))
+        told = [each.event for each in self.journal.entries[4:]]
+        self.assertEqual(
+            [(each.account, each.mailbox, each.state) for each in told],
+            [("home", "Old", "ended"), ("x", "Y", "ended")],
+        )
+
     def test_nobody_answers(self) -> None:
         """Every mailbox is told to be blind, once, with its cause."""
         watching = self.watching(account("home", "INBOX", "Lists"), account("work"))
@@ -95,6 +107,18 @@ class WatchingTests(SynchronousTestCase):
         self.assertEqual(told, expected)
         self.assertTrue(all(event.cause and event.remedy for event in events))
         self.successResultOf(watching.stopService())
+
+    def test_a_hundred_accounts_behind_one_host(self) -> None:
+        """A host that cannot be reached is a few lines in the log, not one for each account."""
+        with capturedLogs() as logged:
+            watching = self.watching(*(account(f"a{number}") for number in range(100)))
+            for _ in range(700):
+                self.reactor.advance(1.0)
+            self.successResultOf(watching.stopService())
+        said = [formatEvent(each) or "" for each in logged]
+        self.assertIn("not watching a0/INBOX", "".join(said))
+        self.assertIn("mailboxes more are blind", "".join(said))
+        self.assertLess(len(said), 30, said)
 
     def test_a_hundred_accounts_start_without_a_storm(self) -> None:
         """No more attempts at a host than are allowed; nothing is left at the end."""

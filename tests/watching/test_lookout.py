@@ -93,6 +93,7 @@ class LookoutTests(SynchronousTestCase):
         self.witness.failed(GONE)
         self.pass_by(301)
         self.lookout.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
         self.start()
         self.witness.failed(GONE)
         self.pass_by(1000)
@@ -134,6 +135,51 @@ class LookoutTests(SynchronousTestCase):
         self.assertEqual(inbox.last_proof, NOON + timedelta(seconds=5))
         self.assertIn("imap.example:993", inbox.cause)
         self.assertEqual((lists.mailbox, lists.last_proof), ("Lists", None))
+
+    def test_gone_in_the_dark(self) -> None:
+        """Who was told that it is unseen is told that this is over; it is looked at no more."""
+        self.witness.failed(GONE)
+        self.pass_by(301)
+        self.journal.is_full = True
+        self.witness.end()
+        self.assertEqual(self.lookout.health(), ())
+        self.journal.is_full = False
+        self.pass_by(LOOK_SECONDS)
+        self.assertEqual(self.told(), ["blind", "ended"])
+        self.witness.end()
+        self.pass_by(1000)
+        self.assertEqual(self.told(), ["blind", "ended"])
+
+    def test_gone_while_it_was_seen(self) -> None:
+        """Then there is nothing to tell."""
+        self.witness.proved()
+        self.witness.failed(GONE)
+        self.witness.end()
+        self.pass_by(1000)
+        self.assertEqual(self.told(), [])
+
+    def test_gone_and_back(self) -> None:
+        """A mailbox that comes back is told when it is seen, or is not."""
+        self.witness.failed(GONE)
+        self.pass_by(301)
+        self.witness.end()
+        self.witness = self.lookout.witness("home", "INBOX", TIMING)
+        self.pass_by(301)
+        self.witness.proved()
+        self.assertEqual(self.told(), ["blind", "ended", "blind", "connected"])
+
+    def test_left_out_of_the_configuration(self) -> None:
+        """The next life of the service ends what is told of mailboxes that it does not watch."""
+        lists = self.lookout.witness("home", "Lists", TIMING)
+        self.witness.failed(GONE)
+        lists.failed(GONE)
+        self.pass_by(301)
+        for _ in range(2):
+            self.lookout.end_others(self.journal.states(), lambda _, mailbox: mailbox == "INBOX")
+        ended = self.journal.entries[2:]
+        self.assertEqual(
+            [(each.event.mailbox, each.event.state) for each in ended], [("Lists", "ended")]
+        )
 
     def test_nothing_is_looked_at_after_the_end(self) -> None:
         """No timer is left, and an end is no darkness."""

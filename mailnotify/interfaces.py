@@ -68,6 +68,9 @@ class IJournal(Interface):
     def moved(account: str, mailbox: str) -> datetime | None:
         """When this mailbox's cursor was last stored; None at first sight."""
 
+    def begun(account: str) -> datetime | None:
+        """When the first mailbox of an account was first seen; None if none was."""
+
     def mails(account: str, mailbox: str) -> Iterator[NewMail]:
         """The messages of a mailbox that are kept, of whatever UIDVALIDITY, in order.
 
@@ -91,6 +94,13 @@ class IJournal(Interface):
 
     def keep_past(account: str, mailbox: str, uidvalidity: int, mails: Sequence[NewMail]) -> None:
         """These lay in a mailbox when it was first seen: found in another, they are no news.
+
+        Raises:
+            JournalUnwritable: nothing was stored; try again later.
+        """
+
+    def pass_over(mails: Sequence[NewMail]) -> None:
+        """These are no news, wherever they are found.
 
         Raises:
             JournalUnwritable: nothing was stored; try again later.

@@ -51,6 +51,7 @@ class MemoryJournal:
         self.homes: dict[str, str] = {}
         self.patterns: dict[str, dict[str, datetime]] = {}
         self.moves: dict[tuple[str, str], datetime] = {}
+        self.begins: dict[str, datetime] = {}
         self._states: dict[tuple[str, str], AccountState] = {}
         self.marks: dict[tuple[str, str], tuple[int, datetime]] = {}
         self.is_full = False
@@ -91,6 +92,7 @@ class MemoryJournal:
         for move in moves:
             self.places[move.account, move.mailbox] = move.cursor
             self.moves[move.account, move.mailbox] = at
+            self.begins.setdefault(move.account, at)
 
     def rename(self, account: str, old: str, new: str) -> None:
         if self.is_full:
@@ -119,6 +121,9 @@ class MemoryJournal:
 
     def moved(self, account: str, mailbox: str) -> datetime | None:
         return self.moves.get((account, mailbox))
+
+    def begun(self, account: str) -> datetime | None:
+        return self.begins.get(account)
 
     def mails(self, account: str, mailbox: str) -> Iterator[NewMail]:
         for each in self.entries:
@@ -154,6 +159,7 @@ class MemoryJournal:
         if move is not None:
             self.places[move.account, move.mailbox] = move.cursor
             self.moves[move.account, move.mailbox] = at
+            self.begins.setdefault(move.account, at)
         return added
 
     def _settle(self, event: Event, *, announce_copies: bool) -> Event | None:
@@ -186,6 +192,11 @@ class MemoryJournal:
         if self.is_full:
             raise JournalUnwritable(path="memory", reason="no space left")
         self.bygone |= {past_key(account, mailbox, uidvalidity), *map(twin_key, mails)}
+
+    def pass_over(self, mails: Sequence[NewMail]) -> None:
+        if self.is_full:
+            raise JournalUnwritable(path="memory", reason="no space left")
+        self.bygone |= {key for key in map(twin_key, mails) if key is not None}
 
     def _fate(self, event: MailSeen | MailGone) -> MailSeen | MailGone | None:
         lying = self._latest(self._place(event))

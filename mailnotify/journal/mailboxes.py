@@ -18,8 +18,8 @@ from mailnotify.storage.database import Database
 
 MOVE: Final = """
     INSERT INTO cursors
-        (account, mailbox, uidvalidity, last_uid, modseq, mailbox_id, crc, moved)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        (account, mailbox, uidvalidity, last_uid, modseq, mailbox_id, crc, moved, begun)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
     ON CONFLICT (account, mailbox) DO UPDATE
     SET uidvalidity = excluded.uidvalidity, last_uid = excluded.last_uid,
         modseq = excluded.modseq, mailbox_id = excluded.mailbox_id,
@@ -54,6 +54,13 @@ class Mailboxes:
             return None
         cursor = self._cursors[account, mailbox] = self._read(account, *row)
         return cursor
+
+    def begun(self, account: str) -> datetime | None:
+        """When the first mailbox of an account was first seen; None if none was."""
+        with self._database.reading() as connection:
+            question = "SELECT min(begun) FROM cursors WHERE account = ?"
+            (begun,) = connection.execute(question, (account,)).fetchone()
+        return None if begun is None else _ZERO + begun * _MICROSECOND
 
     def moved(self, move: CursorMove) -> None:
         """This cursor is stored, and its transaction is over."""

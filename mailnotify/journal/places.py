@@ -112,7 +112,17 @@ class Places:
         Raises:
             JournalUnwritable: nothing was stored.
         """
-        keys = [past_key(account, mailbox, uidvalidity), *map(twin_key, mails)]
+        self._pass_over([past_key(account, mailbox, uidvalidity), *map(twin_key, mails)])
+
+    def pass_over(self, mails: Sequence[NewMail]) -> None:
+        """These are no news, wherever they are found.
+
+        Raises:
+            JournalUnwritable: nothing was stored.
+        """
+        self._pass_over([twin_key(each) for each in mails])
+
+    def _pass_over(self, keys: Sequence[int | None]) -> None:
         rows = [(key,) for key in keys if key is not None]
         with self._database.writing() as connection:
             connection.executemany("INSERT OR IGNORE INTO bygone VALUES (?)", rows)

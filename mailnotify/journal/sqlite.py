@@ -170,6 +170,10 @@ class SqliteJournal:
             ).fetchone()
         return None if row is None else _ZERO + row[0] * _MICROSECOND
 
+    def begun(self, account: str) -> datetime | None:
+        """When the first mailbox of an account was first seen; None if none was."""
+        return self._mailboxes.begun(account)
+
     def mails(self, account: str, mailbox: str) -> Iterator[NewMail]:
         """The messages of a mailbox that are kept, in order."""
         with self._database.reading():
@@ -195,6 +199,14 @@ class SqliteJournal:
             JournalUnwritable: nothing was stored.
         """
         self._places.keep_past(account, mailbox, uidvalidity, mails)
+
+    def pass_over(self, mails: Sequence[NewMail]) -> None:
+        """These are no news, wherever they are found.
+
+        Raises:
+            JournalUnwritable: nothing was stored.
+        """
+        self._places.pass_over(mails)
 
     def state(self, account: str, mailbox: str) -> AccountState | None:
         """What was last told of this mailbox, however long ago; None if nothing was."""

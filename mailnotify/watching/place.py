@@ -241,6 +241,20 @@ class Place:
         """
         self._journal.keep_past(self.account, self.mailbox, self._begun.uidvalidity, mails)
 
+    @property
+    def begun(self) -> datetime | None:
+        """When the account was first seen."""
+        return self._journal.begun(self.account)
+
+    def pass_over(self, mails: Sequence[NewMail]) -> None:
+        """These are no news, here or elsewhere.
+
+        Raises:
+            JournalUnwritable: nothing was stored.
+        """
+        if mails:
+            self._journal.pass_over(mails)
+
     def remembered(self) -> Known:
         """What the journal knows of this mailbox, for when its UIDs have lost their meaning."""
         since = self._journal.moved(self.account, self.mailbox) or self.since

@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from mailnotify.core.bulk import FLOOD, Bulk
 from mailnotify.core.message import Fetched
 from mailnotify.core.sync import MailboxStatus, is_rebuilt
 from mailnotify.errors import CommandRefused
@@ -343,15 +344,23 @@ class Reading:
     async def _read(self, place: Place) -> None:
         count, status = 0, self._just_opened
         fetched = await self._fetch_first(place)
+        bulk = Bulk(place.begun) if len(fetched) > FLOOD else Bulk(None)
         while fetched:
             following = self._fetch_behind(fetched)
             try:
-                count += await self._store(place, fetched)
+                count += await self._store(place, fetched, bulk)
             except BaseException:
                 following.addErrback(lambda _: None)
                 following.cancel()
                 raise
             fetched = await following
+        if bulk.count:
+            self._log.info(
+                "{place}: {count} messages that are older than our watching came together:"
+                " not announced",
+                place=place,
+                count=bulk.count,
+            )
         if status is not None:
             place.ended(status)
         if self.session.has_changed:
@@ -400,10 +409,11 @@ class Reading:
                 total=place.witness.missed(count),
             )
 
-    async def _store(self, place: Place, fetched: Sequence[Fetched]) -> int:
+    async def _store(self, place: Place, fetched: Sequence[Fetched], bulk: Bulk) -> int:
         """Decode a batch, and journal what is new in it; return how much."""
         new = [each for each in fetched if each.uid >= place.next_uid]
         events = await in_turns(place.events(new), self._clock)
+        place.pass_over(bulk.bygone(events))
         if events:
             place.store(events)
         return len(events)

@@ -273,6 +273,24 @@ class JournalContract:
         copies = [copy(2, "Lists", 6)]
         self.assertEqual(len(journal.append(copies, None, NOON, announce_copies=True)), 1)
 
+    def test_what_is_passed_over(self) -> None:
+        """It is no news, where it lies or elsewhere; of the mailbox nothing is said."""
+        journal = self.make_journal(Retention())
+        journal.pass_over([mail(1), structs.replace(mail(2), message_id="")])
+        self.assertFalse(journal.has_past("home", "INBOX", 7))
+        told = journal.append([mail(1), mail(3), copy(1, "Lists", 5)], move(3), NOON)
+        self.assertEqual([each.event.uid for each in told], [3])
+        self.assertEqual(journal.cursor("home", "INBOX"), Cursor(uidvalidity=7, last_uid=3))
+
+    def test_since_when_an_account_is_seen(self) -> None:
+        """Since its first mailbox was, whatever became of that later."""
+        journal = self.make_journal(Retention())
+        self.assertIsNone(journal.begun("home"))
+        for hours, mailbox in enumerate(("INBOX", "Lists", "INBOX")):
+            journal.append([], move(hours, mailbox=mailbox), _after(hours))
+        self.assertEqual(journal.begun("home"), _after(0))
+        self.assertIsNone(journal.begun("work"))
+
     def test_what_was_forgotten(self) -> None:
         """The copy of a message whose entry is gone is no news either."""
         journal = self.make_journal(Retention(days=1))

@@ -395,7 +395,7 @@ class ForeignTests(_Opened):
         self.change("ALTER TABLE entries ADD COLUMN colour TEXT")
         self.change("PRAGMA user_version = 99")
         problem = self.assertRaises(JournalUnreadable, self.open)
-        self.assertIn("version 99, this mailnotify knows up to 8", str(problem))
+        self.assertIn("version 99, this mailnotify knows up to 9", str(problem))
         self.assertEqual(self.quarantined(), [])
 
     def test_the_database_of_another_program_is_refused_and_kept(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 from msgspec import structs
@@ -41,6 +42,8 @@ class FakeSession:
     """
 
     capabilities = frozenset({"IMAP4REV1", "IDLE"})
+    is_dated = False
+    """Whether the senders give a date, that of the arrival."""
     lists_all = False
     """Whether what is not in `others` does not exist."""
 
@@ -141,6 +144,8 @@ class FakeSession:
     def _fetched(self, uid: int) -> Fetched:
         name = self.names.get(uid, uid)
         header = b"Subject: %d\r\nMessage-ID: <%d@example.org>\r\n" % (name, name)
+        if self.is_dated:
+            header += b"Date: " + format_datetime(self.received(uid)).encode() + b"\r\n"
         return Fetched(uid=uid, header=header, received=self.received(uid), size=100)
 
     async def poll(self) -> None:

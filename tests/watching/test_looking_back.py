@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 
+from mailnotify.core.bulk import FLOOD
 from mailnotify.errors import CommandRefused
 from mailnotify.imap.session import BATCH
 from mailnotify.watching.place import Place
 from mailnotify.watching.reading import Reading
-from tests.watching.test_reading import ReadingCase, Recorder
+from tests.watching.test_reading import _NOW, ReadingCase, Recorder
 
 
 class LookingBackTests(ReadingCase):
@@ -81,3 +85,48 @@ class LookingBackTests(ReadingCase):
         self.session.arrive(4)
         self.catch_up()
         self.assertEqual(self.announced(), [("INBOX", 4)])
+
+
+class TidyingUpTests(ReadingCase):
+    """Somebody moves the mail of years, of which only the newest were looked at."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.session.is_dated = True
+        self.begin()
+
+    def move(self, mailbox: str, *uids: int, years: int = 9) -> None:
+        """These come into a mailbox, and are so old."""
+        received = _NOW - timedelta(days=365 * years)
+        self.session.dates.update(dict.fromkeys(uids, received))
+        self.session.arrive_in(mailbox, *uids)
+        self.result(self.reading.poll())
+        catching_up = Deferred.fromCoroutine(self.reading.catch_up(self.changed))
+        self.clock.pump([0.0] * (2 * BATCH))
+        self.successResultOf(catching_up)
+
+    def test_many(self) -> None:
+        """They are no news, and all are behind us; the log says how many."""
+        with capturedLogs() as logged:
+            self.move("Lists", *range(1, BATCH + 3))
+        self.assertEqual(self.announced(), [])
+        self.assertEqual(self.journal.cursor("home", "Lists").last_uid, BATCH + 2)
+        said = [formatEvent(each) or "" for each in logged]
+        self.assertEqual([each for each in said if f"{BATCH + 2} messages" in each], said)
+
+    def test_moved_again(self) -> None:
+        """One of them that is moved on by itself is no news either."""
+        self.move("Lists", *range(1, FLOOD + 2))
+        self.session.names[7] = 1
+        self.move("Work", 7)
+        self.assertEqual(self.announced(), [])
+
+    def test_few(self) -> None:
+        """Single letters are announced, however old."""
+        self.move("Lists", 1, 2)
+        self.assertEqual(self.announced(), [("Lists", 1), ("Lists", 2)])
+
+    def test_mail_of_an_outage(self) -> None:
+        """However much has come since we have watched is news."""
+        self.move("Lists", *range(1, FLOOD + 2), years=0)
+        self.assertEqual(len(self.announced()), FLOOD + 1)

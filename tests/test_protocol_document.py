@@ -99,6 +99,7 @@ class Enactment:
     def _client(self, text: str) -> None:
         text = text.replace("TOKEN GOOD", f"TOKEN {self._token}")
         self._line.protocol.dataReceived(f"{text}\r\n".encode())
+        self._rig.turn()
 
     def _server(self, text: str) -> None:
         self._listen()

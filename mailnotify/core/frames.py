@@ -101,8 +101,13 @@ def parse_since(text: str) -> Since:
     try:
         return parse_position(text)
     except ValueError:
+        pass
+    try:
         moment: datetime = msgspec.convert(text, Annotated[datetime, Meta(tz=True)])
         return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        expected = "epoch:seq, a time with its zone, oldest or now"
+        raise ValueError(f"found {text[:80]!r}, expected {expected}") from None
 
 
 class Hello(Struct, frozen=True, kw_only=True):

@@ -155,14 +155,16 @@ class ServerPeer:
 
     Attributes:
         is_waiting: an answer takes time; until this is False again no line is taken.
+        farewell: the reason of `Bye`, when it was said; else empty.
     """
 
-    __slots__ = ("_lines", "_out", "is_waiting", "stage")
+    __slots__ = ("_lines", "_out", "farewell", "is_waiting", "stage")
 
     def __init__(self, line_bytes: int = RECEIVED_LINE_BYTES) -> None:
         self._lines = _Lines(line_bytes)
         self._out: list[bytes] = []
         self.is_waiting = False
+        self.farewell = ""
         self.stage = Stage.PLAIN
 
     @property
@@ -204,6 +206,8 @@ class ServerPeer:
             return
         self._out.append(encode(frame))
         self.stage = _LEADS_TO.get(type(frame), self.stage)
+        if isinstance(frame, Bye):
+            self.farewell = frame.reason
         if self.stage not in _OPEN:
             self._lines.clear()
 

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol as Shape
 
 from twisted.internet.interfaces import (
     IConsumer,
+    IHalfCloseableProtocol,
     IHandshakeListener,
     IPushProducer,
     IReactorTime,
@@ -60,7 +61,7 @@ class _IStream(ITLSTransport, ISSLTransport, IConsumer, IPushProducer):
     """What Twisted's stream transports provide together."""
 
 
-@implementer(IPushProducer, IHandshakeListener)
+@implementer(IPushProducer, IHandshakeListener, IHalfCloseableProtocol)
 class NotifyProtocol(Protocol):
     """One subscriber's connection.
 
@@ -77,6 +78,7 @@ class NotifyProtocol(Protocol):
     """
 
     transport: _IStream
+    _has_fallen_silent = False
 
     def __init__(
         self,
@@ -135,6 +137,14 @@ class NotifyProtocol(Protocol):
     def stopProducing(self) -> None:
         """The transport is gone; `connectionLost` follows."""
 
+    def readConnectionLost(self) -> None:
+        """He will say no more, as ``nc -N`` and ``socat``: what he has asked for he is told."""
+        self._has_fallen_silent = True
+        self.pull()
+
+    def writeConnectionLost(self) -> None:
+        """We never close one side alone."""
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._is_held = True  # nothing goes out any more
         self.step_out()
@@ -170,7 +180,11 @@ class NotifyProtocol(Protocol):
             return
         has_more = self._subscriber.pull()
         self._flush()
-        if not self._is_held:
+        if self._is_held:
+            return
+        if self._has_fallen_silent and not (has_more or self._peer.is_waiting):
+            self.take_leave(Farewell.QUIT)
+        else:
             self._step_in(has_more=has_more)
 
     def take_leave(self, reason: Farewell) -> None:
@@ -252,8 +266,9 @@ class NotifyProtocol(Protocol):
             self.transport.write(lines)
         if self._peer.stage is Stage.SECURING:
             self._secure()
-        is_closing = self._peer.stage is Stage.CLOSED
-        if is_closing and not self._vigil.closing(self._house.clock.seconds()):
+        if self._peer.stage is not Stage.CLOSED:
+            return
+        if not self._vigil.closing(self._house.clock.seconds(), self._peer.farewell):
             # A paused producer would keep the transport from closing when it has drained.
             self.transport.unregisterProducer()
             self.transport.loseConnection()

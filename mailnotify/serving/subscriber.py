@@ -134,7 +134,9 @@ class EventFeed:
         page = self._reader.pull(PAGE_ENTRIES)
         if page.gap:
             peer.send(page.gap)
-        has_more = self._relay(page, peer) or page.has_more
+        # The last words of a poll have a pull of their own: only when all else is taken.
+        is_poll_under_way = self._is_poll and bool(page.copies)
+        has_more = self._relay(page, peer) or page.has_more or is_poll_under_way
         if not has_more and not self._is_live:
             self._is_live = True
             self._tell(peer)

@@ -11,10 +11,15 @@ import enum
 from typing import Final
 
 from mailnotify.config.schema import Limits
+from mailnotify.core.frames import Farewell
 from mailnotify.core.wire import ServerPeer, Stage
 
 CLOSE_SECONDS: Final = 1.0
 """How long a peer may take to read the last words: twistd has to stop within two seconds."""
+
+
+_OWED: Final = frozenset({Farewell.POLLED, Farewell.QUIT})
+"""What was said before these was asked for, and may still be on its way."""
 
 
 class Lapse(enum.Enum):
@@ -73,11 +78,13 @@ class Vigil:
         """The subscriber reads again."""
         self._until.pop(Lapse.STALL, None)
 
-    def closing(self, now: float) -> bool:
+    def closing(self, now: float, farewell: str) -> bool:
         """The last words are said; return whether this was so before."""
         if Lapse.CLOSE in self._until:
             return True
-        self._until = {Lapse.CLOSE: now + CLOSE_SECONDS}
+        is_owed = farewell in _OWED
+        seconds = self._limits.stalled_seconds if is_owed else CLOSE_SECONDS
+        self._until = {Lapse.CLOSE: now + seconds}
         return False
 
     def lapsed(self, now: float) -> Lapse | None:

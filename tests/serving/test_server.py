@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -386,12 +386,54 @@ class StructuredTests(SynchronousTestCase):
         """A poll ends after the replay."""
         self.rig.accept(1)
         client = Subscription(self.rig, Edge.OLDEST, poll=True)
+        self.rig.turn()
         frames = client.heard()
         self.assertEqual(told(frames), [Welcome, Subscribed, 1, Live, Bye])
         self.assertEqual(frames[-1], Bye(reason="polled"))
         self.assertTrue(client.line.disconnecting)
         self.rig.accept(2)
         self.assertEqual(client.heard(), [])
+
+    def test_poll_of_a_slow_reader(self) -> None:
+        """Its last words come when all before them has been taken, and may take their time."""
+        self.rig.accept(*range(1, 300))
+        client = Subscription(self.rig, Edge.OLDEST, poll=True)
+        client.line.is_asleep = True
+        self.rig.turn(5)
+        self.assertEqual(told(client.heard())[2:], list(range(1, 300)))
+        self.rig.pass_time(30)
+        self.assertFalse(client.line.was_aborted)
+        client.line.wake()
+        self.rig.turn(5)
+        self.assertEqual(told(client.heard()), [Live, Bye])
+        self.rig.pass_time(59)
+        self.assertFalse(client.line.was_aborted)
+        self.rig.pass_time(2)
+        self.assertTrue(client.line.was_aborted)
+
+    def test_half_closed(self) -> None:
+        """Who says no more, as `nc -N`, is told what he has asked for, and then sent away."""
+        self.rig.accept(*range(1, 500))
+        for poll in (True, False):
+            client = Subscription(self.rig, Edge.OLDEST, poll=poll)
+            protocol = client.line.protocol
+            assert isinstance(protocol, NotifyProtocol)
+            protocol.readConnectionLost()
+            self.rig.turn(10)
+            frames = client.heard()
+            self.assertEqual(told(frames), [Welcome, Subscribed, *range(1, 500), Live, Bye])
+            self.assertEqual(frames[-1], Bye(reason="polled" if poll else "quit"))
+            self.assertTrue(client.line.disconnecting)
+
+    def test_half_closed_without_a_word(self) -> None:
+        """Who only listened has gone, as far as we know."""
+        live, plain = Subscription(self.rig), self.rig.connect()
+        live.heard()
+        for line in (live.line, plain):
+            assert isinstance(line.protocol, NotifyProtocol)
+            line.protocol.readConnectionLost()
+            self.assertTrue(line.disconnecting)
+        self.assertEqual((live.heard(), plain.take()), ([Bye(reason="quit")], b""))
 
     def test_filters(self) -> None:
         """Accounts, mailboxes and kinds that were not asked for are not told."""
@@ -652,6 +694,7 @@ class FactoryTests(SynchronousTestCase):
         """The factory can be poked, the protocol can be paused."""
         verifyObject(IPokable, self.rig.factory)
         verifyObject(IPushProducer, NotifyProtocol(self.rig.factory, ""))
+        verifyObject(IHalfCloseableProtocol, NotifyProtocol(self.rig.factory, ""))
 
     def test_a_fault_meets_one(self) -> None:
         """A fault in one subscriber's connection does not reach the next."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
-from weakref import ref
 
 from msgspec import Struct
 from OpenSSL import SSL
@@ -36,6 +35,7 @@ from mailnotify.config.schema import CaFile, Pinned, Security, Server, Trust
 from mailnotify.direct import OverTLS
 from mailnotify.errors import CertificateRefused, ConfigInvalid, Problem
 from mailnotify.interfaces import IConnector
+from mailnotify.key_shares import KeyShares
 
 _REQUIRED = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
 
@@ -79,7 +79,9 @@ class Connector:
         self._reactor = reactor
         self._key_log = key_log
         self._identity = identity
+        self._key_shares = KeyShares()
         self._contexts: dict[Trust, SSL.Context] = {}
+        self._clients: dict[tuple[str, int, Trust], VerifyingClient] = {}
 
     def endpoint(self, server: Server, trust: Trust) -> IStreamClientEndpoint:
         """One attempt to connect; with TLS at once where the server's URL says so."""
@@ -89,54 +91,95 @@ class Connector:
         return plain
 
     def tls_options(self, server: Server, trust: Trust) -> VerifyingClient:
-        """What STARTTLS to this server needs.
+        """What STARTTLS to this server needs; the same for all who go there.
 
         Raises:
             ConfigInvalid: the CA file or our own certificate cannot be read.
         """
+        place = (server.host, server.port, trust)
+        if place not in self._clients:
+            judge = _PinnedLeaf(server, trust) if isinstance(trust, Pinned) else _NamedHost(server)
+            self._clients[place] = VerifyingClient(
+                self._context(trust), (server.host, server.port), judge, self._key_shares
+            )
+        return self._clients[place]
+
+    def _context(self, trust: Trust) -> SSL.Context:
         if trust not in self._contexts:
-            self._contexts[trust] = _make_context(trust)
+            context = _make_context(trust)
             if self._identity is not None:
-                _show(self._contexts[trust], self._identity)
+                _show(context, self._identity)
             if self._key_log is not None:
-                self._contexts[trust].set_keylog_callback(self._key_log)
-        judge = _PinnedLeaf(server, trust) if isinstance(trust, Pinned) else _NamedHost(server)
-        return VerifyingClient(self._contexts[trust], server.host, judge)
+                context.set_keylog_callback(self._key_log)
+            self._contexts[trust] = context
+        return self._contexts[trust]
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 class VerifyingClient:
-    """Makes TLS connections that are good for one host only."""
+    """Makes TLS connections that are good for one host only.
 
-    def __init__(self, context: SSL.Context, host: str, judge: _Judge) -> None:
+    Args:
+        context: of `_make_context`.
+        address: host and port.
+    """
+
+    def __init__(
+        self,
+        context: SSL.Context,
+        address: tuple[str, int],
+        judge: _Judge,
+        key_shares: KeyShares,
+    ) -> None:
         self._context = context
-        self._host = host
+        self._address = address
         self._judge = judge
+        self._key_shares = key_shares
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        connection = SSL.Connection(self._context, None)
-        if not _is_address(self._host):  # RFC 6066 §3 allows no addresses
-            connection.set_tlsext_host_name(_ascii(self._host).encode("ascii"))
-        connection.set_verify(_REQUIRED, _verify_callback(tlsProtocol, self._judge))
+        connection = _Meeting(self._context, self)
+        host = self._address[0]
+        if not _is_address(host):  # RFC 6066 §3 allows no addresses
+            connection.set_tlsext_host_name(_ascii(host).encode("ascii"))
+        self._key_shares.choose(connection, self._address)
+        connection.set_app_data(tlsProtocol)
         return connection
 
+    def judge(self, cert: X509, depth: int, error: int) -> None:
+        """As `_Judge` has it."""
+        self._judge.judge(cert, depth, error)
 
-def _verify_callback(
-    tls: TLSMemoryBIOProtocol, judge: _Judge
-) -> Callable[[SSL.Connection, X509, int, int, int], bool]:
-    protocol = ref(tls)  # the connection belongs to the protocol: no cycle
+    def met(self, connection: SSL.Connection) -> None:
+        """A handshake has ended well."""
+        self._key_shares.took(connection, self._address)
 
-    def is_acceptable(_: SSL.Connection, cert: X509, error: int, depth: int, ok: int) -> bool:
-        try:
-            judge.judge(cert, depth, 0 if ok else error or _UNSPECIFIED)
-        except Exception:  # one that left a callback of OpenSSL would vanish
-            alive = protocol()
-            if alive is not None:
-                alive.failVerification(Failure())
-            return False
-        return True
 
-    return is_acceptable
+class _Meeting(SSL.Connection):
+    """A connection that knows for whom it is good, when its context calls back.
+
+    A callback of its own would cost each connection 1 KiB.
+    """
+
+    def __init__(self, context: SSL.Context, client: VerifyingClient) -> None:
+        super().__init__(context, None)
+        self.client = client
+
+
+def _is_acceptable(meeting: SSL.Connection, cert: X509, error: int, depth: int, ok: int) -> bool:
+    assert isinstance(meeting, _Meeting)
+    try:
+        meeting.client.judge(cert, depth, 0 if ok else error or _UNSPECIFIED)
+    except Exception:  # one that left a callback of OpenSSL would vanish
+        protocol: TLSMemoryBIOProtocol = meeting.get_app_data()
+        protocol.failVerification(Failure())
+        return False
+    return True
+
+
+def _note(meeting: SSL.Connection, where: int, _: int) -> None:
+    if where & SSL.SSL_CB_HANDSHAKE_DONE:
+        assert isinstance(meeting, _Meeting)
+        meeting.client.met(meeting)
 
 
 class _NamedHost:
@@ -220,7 +263,8 @@ def _day(moment: bytes | None) -> str:
 def _make_context(trust: Trust) -> SSL.Context:
     options = CertificateOptions(raiseMinimumTo=TLSVersion.TLSv1_2)
     context: SSL.Context = options.getContext()
-    context.set_verify(_REQUIRED, lambda *_: False)  # until a connection sets its own
+    context.set_verify(_REQUIRED, _is_acceptable)
+    context.set_info_callback(_note)
     if isinstance(trust, CaFile):
         try:
             context.load_verify_locations(trust.ca_file)

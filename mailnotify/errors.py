@@ -55,10 +55,13 @@ from typing import ClassVar
 class MailnotifyError(Exception):
     """Look at the log of the service for the lines before this one."""
 
+    advice: str = ""
+    """What helps in this very case, where that is known; in place of the docstring."""
+
     @property
     def remedy(self) -> str:
         """What the person who reads this can do: the docstring of the class, or of its base."""
-        return getdoc(type(self)) or ""
+        return self.advice or getdoc(type(self)) or ""
 
     def explain(self) -> str:
         """What happened and what to do, as one paragraph."""
@@ -113,6 +116,7 @@ class SecretUnavailable(OperatorError):
 
     origin: str
     reason: str
+    advice: str = ""
 
     def __str__(self) -> str:
         return f"the secret from {self.origin} cannot be read: {self.reason}"
@@ -341,11 +345,6 @@ class LoginDenied(PeerError):
     def __str__(self) -> str:
         return f"{self.peer} refused the login of {self.user}: {self.said}"
 
-    @property
-    def remedy(self) -> str:
-        """What helps against this refusal, where the server's words tell it."""
-        return self.advice or super().remedy
-
 
 @dataclass(eq=False, kw_only=True)
 class LoginDeferred(PeerError):
@@ -360,11 +359,6 @@ class LoginDeferred(PeerError):
 
     def __str__(self) -> str:
         return f"{self.peer} would not judge the login of {self.user} now: {self.said}"
-
-    @property
-    def remedy(self) -> str:
-        """What helps, where the server's words tell it."""
-        return self.advice or super().remedy
 
 
 @dataclass(eq=False, kw_only=True)

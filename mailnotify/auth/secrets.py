@@ -40,6 +40,9 @@ _CREDENTIAL_OTHERS = 0o007
 
 _MOST_QUOTED_BYTES = 200
 
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""A bearer token (RFC 6750 §2.1): what a program says beside it has blanks, or a colon."""
+
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Controls would end a command of IMAP; surrogates stand for bytes that are not UTF-8."""
 
@@ -100,7 +103,21 @@ def reveal(
     except _Unavailable as unavailable:
         reason = str(unavailable)
     # Outside the handler: no chain of exceptions leads back to what was read.
-    raise SecretUnavailable(origin=origin(secret), reason=reason)
+    raise SecretUnavailable(origin=origin(secret), reason=reason, advice=_advice(secret))
+
+
+def reveal_token(command: FromCommand, *, environ: Mapping[str, str]) -> str:
+    """Fetch an access token from a program; blocks.
+
+    Raises:
+        SecretUnavailable: also if its first line is something else than a token, which
+            a server would only call wrong.
+    """
+    token = reveal(command, user="", environ=environ)
+    if _BEARER.fullmatch(token):
+        return token
+    reason = "its first line is no token (RFC 6750), but something with other characters"
+    raise SecretUnavailable(origin=origin(command), reason=reason, advice=_advice(command))
 
 
 def origin(secret: Secret) -> str:
@@ -117,6 +134,31 @@ def origin(secret: Secret) -> str:
             return f"the keyring entry {clean(secret.keyring, _MOST_QUOTED_BYTES)}"
         case Literal():
             return "the configuration itself"
+
+
+def _advice(secret: Secret) -> str:
+    """What helps where a secret comes from such a place."""
+    match secret:
+        case FromCommand():
+            return "Run the command by hand, as the user whom mailnotify runs as."
+        case FromFile():
+            path = clean(secret.file, _MOST_QUOTED_BYTES)
+            return (
+                "The file has to belong to the user whom mailnotify runs as, with mode 0600, and"
+                f" hold one line: look at `ls -l {path}`."
+            )
+        case FromEnvironment():
+            return (
+                f"Set {clean(secret.env, _MOST_QUOTED_BYTES)} where mailnotify is started: export"
+                " it in that shell, or write EnvironmentFile= into the unit of systemd."
+            )
+        case FromKeyring():
+            name = clean(secret.keyring, _MOST_QUOTED_BYTES)
+            return (
+                f"Put it there: `keyring set {name} USER`, in the session that mailnotify runs in."
+            )
+        case Literal():
+            return "Write another one into the configuration."
 
 
 def _of_command(secret: FromCommand, environ: Mapping[str, str], deadline_seconds: float) -> str:

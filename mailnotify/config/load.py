@@ -9,7 +9,9 @@ hint; never with a secret.
 from __future__ import annotations
 
 import tomllib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,25 @@ _FROM_ELSEWHERE = {
 }
 
 
+@dataclass(eq=False, kw_only=True)
+class ConfigMissing(ConfigInvalid):
+    """There is none in any of the places where one is looked for."""
+
+    places: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        return f"there is no configuration: no file {' and no file '.join(map(str, self.places))}"
+
+    @property
+    def remedy(self) -> str:
+        """The way to a first one, ready to be copied."""
+        path = self.places[0]
+        return (
+            f"Begin with: mkdir -p {path.parent} && mailnotify sample-config > {path}\n"
+            "Write your server and user into it, and look at it with `mailnotify check-config`."
+        )
+
+
 def find(environ: Mapping[str, str], explicit: str | None, system_wide: Path = SYSTEM_WIDE) -> Path:
     """The configuration file of this process.
 
@@ -51,7 +72,7 @@ def find(environ: Mapping[str, str], explicit: str | None, system_wide: Path = S
     $XDG_CONFIG_HOME/mailnotify/config.toml and `system_wide`.
 
     Raises:
-        ConfigInvalid: there is none.
+        ConfigMissing: there is none.
     """
     named = explicit or environ.get("MAILNOTIFY_CONFIG")
     if named:
@@ -78,8 +99,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     except OSError as error:
         raise _invalid(path, "file", files.reason(error), "a readable file") from None
     try:
-        text = content.data.decode("utf-8")
+        text = content.data.decode("utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
+        if content.data[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
+            raise _invalid(path, "file", "UTF-16", "TOML in UTF-8") from None
         line = content.data.count(b"\n", 0, error.start) + 1
         found = f"a byte that is no UTF-8 in line {line}"
         raise _invalid(path, "file", found, "TOML in UTF-8") from None
@@ -164,14 +187,5 @@ def _invalid(file: Path, path: str, found: str, expected: str) -> ConfigInvalid:
     return ConfigInvalid(source=str(file), problems=(problem,))
 
 
-def _nowhere(places: Sequence[Path]) -> ConfigInvalid:
-    problems = tuple(
-        Problem(
-            path=str(place),
-            found="no such file",
-            expected="a configuration",
-            hint=f"mkdir -p {place.parent}; mailnotify sample-config > {place}",
-        )
-        for place in places
-    )
-    return ConfigInvalid(source="configuration", problems=problems)
+def _nowhere(places: Sequence[Path]) -> ConfigMissing:
+    return ConfigMissing(source="configuration", problems=(), places=tuple(places))

@@ -26,6 +26,7 @@ import re
 import unicodedata
 from typing import Final
 
+_NUMBERS: Final = re.compile(r"[0-9]+")
 _BREAKS: Final = re.compile(r"[\r\n\t]+")
 
 _UNSEEN: Final = re.compile(
@@ -74,6 +75,11 @@ def clean(text: str, most_bytes: int) -> str:
     line = _UNSEEN.sub("", line)
     line = _IDLE_JOINERS.sub("", line)
     return _cut(line.strip(), most_bytes).strip().rstrip(_JOINERS)
+
+
+def gist(text: str) -> str:
+    """What is the same each time that something is said: some add how long it took."""
+    return _NUMBERS.sub("0", text)
 
 
 def _cut(line: str, most_bytes: int) -> str:

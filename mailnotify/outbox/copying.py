@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from mailnotify.core.backoff import Backoff
+from mailnotify.core.text import gist
 from mailnotify.errors import CommandRefused, LetterInvalid, LetterUnknown, MailnotifyError
 from mailnotify.outbox.store import SqliteOutbox
 
@@ -25,6 +26,11 @@ WAIT_SECONDS: Final = 5.0
 
 FIRST_RETRY_SECONDS: Final = 60.0
 LONGEST_RETRY_SECONDS: Final = 3600.0
+
+_REMEDY: Final = (
+    "Make that mailbox at the server, or name another one as `submission.sent_copy` of the"
+    ' account, or "never".'
+)
 
 
 class Cabinet(Protocol):
@@ -139,11 +145,13 @@ class Copying(Service):
 
     def _complain(self, number: int, error: MailnotifyError) -> None:
         """Say why once, and not for each letter: without a Sent mailbox there will be many."""
-        if str(error) != self._refusal:
-            self._refusal = str(error)
+        if gist(str(error)) != self._refusal:
+            self._refusal = gist(str(error))
             self._log.warn(
                 "no copy is kept of letter {number}, nor of others of which this is true: {error}",
                 number=number,
                 # The remedy of an invalid letter is for one that was not sent; this one was.
-                error=str(error) if isinstance(error, LetterInvalid) else error.explain(),
+                error=str(error)
+                if isinstance(error, LetterInvalid)
+                else f"{str(error).rstrip('.')}. {_REMEDY}",
             )

@@ -53,9 +53,13 @@ def refuse_controls(field: str, text: str) -> None:
     """
     for character in text:
         if unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs"):
+            number = ord(character)
+            is_byte = 0xDC80 <= number <= 0xDCFF  # how Python keeps it in an argument
             raise LetterInvalid(
                 field=field,
-                found=f"a text with the control character U+{ord(character):04X}",
+                found=f"the byte 0x{number - 0xDC00:02X}, which is no UTF-8"
+                if is_byte
+                else f"a text with the control character U+{number:04X}",
                 expected="one line without control characters",
             )
 

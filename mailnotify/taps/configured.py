@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
+from getopt import GetoptError, gnu_getopt
 from typing import Final
 
 from twisted.python import usage
@@ -28,9 +31,29 @@ CONFIG: Final = [
 
 
 class SubOptions(CommandLine):
-    """Options of one word of a command such as ``outbox list``; --config may stand here, too."""
+    """Options of one word of a command such as ``outbox list``; --config may stand here, too.
+
+    They may stand before and behind the arguments.
+    """
 
     optParameters = [CONFIG]
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """As in the base class, which takes options only before the arguments."""
+        given = list(options or ())
+        try:
+            found, words = gnu_getopt(given, self.shortOpt, self.longOpt)
+        except GetoptError:  # the base class says what is wrong
+            super().parseOptions(given)
+        else:
+            ordered = [part for pair in found for part in self._again(*pair)]
+            super().parseOptions([*ordered, "--", *words])
+
+    def _again(self, name: str, value: str) -> list[str]:
+        """An option as it was given; its value may be empty, or it may have none."""
+        if name.startswith("--"):
+            return [f"{name}={value}" if f"{name[2:]}=" in self.longOpt else name]
+        return [name, value] if f"{name[1:]}:" in self.shortOpt else [name]
 
 
 class ConfiguredOptions(CommandLine):
@@ -50,4 +73,9 @@ class ConfiguredOptions(CommandLine):
             self["path"] = str(path)
             self["loaded"] = load(path, os.environ)
         except ConfigInvalid as error:
-            raise usage.UsageError(f"{error}\n{error.remedy}") from error
+            said = f"{error}\n{error.remedy}"
+            if self.command:
+                raise usage.UsageError(said) from error
+            # twistd would put all of its help before this.
+            print(f"mailnotify: {said}", file=sys.stderr)
+            raise SystemExit(os.EX_CONFIG) from error

@@ -22,7 +22,7 @@ from twisted.web.client import URI
 from mailnotify.auth.grants import GrantStore, Holder
 from mailnotify.auth.provider import Provider
 from mailnotify.auth.sasl import Credentials, Password, Token
-from mailnotify.auth.secrets import reveal
+from mailnotify.auth.secrets import reveal, reveal_token
 from mailnotify.auth.tokens import TokenKeeper
 from mailnotify.config.schema import (
     Account,
@@ -137,7 +137,8 @@ class Logins:
                 return Token(user, token)
             case TokenCommand():
                 command = FromCommand(command=proof.token_command)
-                return Token(user, await self.reveal(command, user))
+                revealed = self.in_thread(reveal_token, command, environ=self._environ)
+                return Token(user, await revealed)
             case _:
                 return Password(user, await self.reveal(proof, user))
 

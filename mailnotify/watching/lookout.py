@@ -22,6 +22,7 @@ from mailnotify.config.schema import Timing
 from mailnotify.core.condition import condition
 from mailnotify.core.events import AccountState, Event
 from mailnotify.core.sight import Bounds, Health, Instant, Sight
+from mailnotify.core.text import gist
 from mailnotify.errors import JournalUnwritable
 from mailnotify.watching.chorus import Chorus
 from mailnotify.watching.witness import Witness
@@ -153,7 +154,7 @@ class Lookout(Service):
             return  # every watcher says so in the log
         sight.told(event)
         place = f"{event.account}/{event.mailbox}"
-        key = f"{event.state} {event.cause}"
+        key = gist(f"{event.state} {event.cause}")
         self._states.say(key, place=place, state=event.state, cause=event.cause)
 
     def _instant(self) -> Instant:

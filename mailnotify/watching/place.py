@@ -16,6 +16,7 @@ from mailnotify.core.events import Event, MailGone, MailSeen, NewMail, new_mail
 from mailnotify.core.message import Fetched, Ref, summarise
 from mailnotify.core.rematch import Known, is_other
 from mailnotify.core.sync import Baseline, Cursor, CursorMove, MailboxStatus, advance, plan
+from mailnotify.core.text import gist
 from mailnotify.errors import JournalUnwritable, PeerError
 from mailnotify.imap.responses import NumberSet
 from mailnotify.interfaces import IJournal
@@ -274,7 +275,7 @@ class Place:
 
     def refused(self, error: PeerError) -> None:
         """This mailbox cannot be watched, though the account can; say so once."""
-        if str(error) != str(self.refusal):
+        if gist(str(error)) != gist(str(self.refusal)):
             self._log.warn("not watching {place}: {why}", place=self, why=error.explain())
         self.refusal = error
         self.witness.failed(error)

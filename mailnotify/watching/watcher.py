@@ -38,6 +38,7 @@ from twisted.python.failure import Failure
 
 from mailnotify.config.schema import Timing
 from mailnotify.core.backoff import Backoff
+from mailnotify.core.text import gist
 from mailnotify.errors import JournalUnwritable, LoginDeferred, LoginDenied, MailnotifyError
 from mailnotify.watching.polling import Polling
 from mailnotify.watching.reading import Reading
@@ -231,10 +232,10 @@ class _Core:
     def _rest(self, error: BaseException, delay_seconds: float) -> None:
         self._let_go()
         self._witness.failed(error)
-        complaint = str(error)
+        complaint = gist(str(error))
         if complaint != self._complaint:
             why = error.explain() if isinstance(error, MailnotifyError) else f"{error!r}."
-            self._complain(why, name=self._name, why=why, delay=delay_seconds)
+            self._complain(gist(why), name=self._name, why=why, delay=delay_seconds)
         self._complaint = complaint
         self._pause = self._clock.callLater(delay_seconds, self.machine.resumed)
 

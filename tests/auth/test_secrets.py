@@ -12,7 +12,14 @@ import keyring
 from keyring.backends import fail, null
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailnotify.auth.secrets import MOST_BYTES, Keyring, installed_keyring, origin, reveal
+from mailnotify.auth.secrets import (
+    MOST_BYTES,
+    Keyring,
+    installed_keyring,
+    origin,
+    reveal,
+    reveal_token,
+)
 from mailnotify.config.schema import (
     FromCommand,
     FromEnvironment,
@@ -217,6 +224,49 @@ class EnvironmentTests(SecretsTestCase):
         self.assertEqual(self.reason(secret, environ={}), "it is not set")
         self.assertIn("it is empty", self.reason(secret, environ={"MAIL": ""}))
         self.assertIn("control", self.reason(secret, environ={"MAIL": "hunter2\udcff"}))
+
+
+class AdviceTests(SecretsTestCase):
+    """What to do fits the place where the secret should have been."""
+
+    def test_each_place(self) -> None:
+        """It names what a person can look at, and how."""
+        path = Path(self.mktemp())
+        for secret, advice in [
+            (FromEnvironment(env="MAIL"), "Set MAIL where mailnotify is started"),
+            (FromFile(file=str(path)), f"`ls -l {path}`"),
+            (FromCommand(command=("/nowhere/pass",)), "Run the command by hand"),
+        ]:
+            error = self.assertRaises(SecretUnavailable, self.reveal, secret, {})
+            self.assertIn(advice, error.explain())
+        error = self.assertRaises(
+            SecretUnavailable,
+            self.reveal,
+            FromKeyring(keyring="mail"),
+            open_keyring=lambda: DictKeyring({}),
+        )
+        self.assertIn("`keyring set mail USER`", error.explain())
+
+
+class TokenTests(SynchronousTestCase):
+    """A program that prints an access token."""
+
+    def reveal(self, printed: str) -> str:
+        command = FromCommand(command=("printf", "%b", printed))
+        return reveal_token(command, environ=ENVIRON)
+
+    def test_token(self) -> None:
+        """The first line is it; what follows is of no interest."""
+        self.assertEqual(
+            self.reveal("ya29.a0-Ab_c/d+e~==\\nexpires 3600\\n"), "ya29.a0-Ab_c/d+e~=="
+        )
+
+    def test_something_else(self) -> None:
+        """A word beside the token, or before it, never reaches a server; nor the error."""
+        for printed in ("tok3n expires soon", "Token: tok3n", "{tok3n}", "refreshing…\\ntok3n"):
+            error = self.assertRaises(SecretUnavailable, self.reveal, printed)
+            self.assertIn("no token (RFC 6750)", str(error))
+            self.assertNotIn("tok3n", error.explain())
 
 
 class KeyringTests(SecretsTestCase):

@@ -133,6 +133,20 @@ class OutboxTests(CommandTestCase):
         self.assertIn("to:         a@x: pending\n", out)
         self.assertIn("message-id: <Lunch?@x.org>\n", out)
 
+    def test_options_on_both_sides(self) -> None:
+        """Where --config stands does not matter; what is no option is said to be none."""
+        self.serve().enqueue([draft("Lunch?", "a@x")], NOON)
+        for arguments in (
+            ("show", "1", "-c", str(self.config)),
+            ("show", f"--config={self.config}", "1"),
+            ("--config", str(self.config), "show", "1"),
+        ):
+            code, out, err = self.run_command("outbox", *arguments)
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn("Lunch?", out)
+        for words in (("show", "1", "--sometimes"), ("show", "1", "2"), ("show", "--", "-c")):
+            self.assertEqual(self.run_command("outbox", *words)[0], os.EX_USAGE)
+
     def test_cancel(self) -> None:
         """A letter is stopped, once."""
         store = self.serve()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailnotify.config.load import MOST_BYTES, find, load
+from mailnotify.config.load import MOST_BYTES, ConfigMissing, find, load
 from mailnotify.config.schema import Limits, Listen, Retention, Security, Server, Timing
 from mailnotify.errors import ConfigInvalid, Problem
 from tests.config.documents import ACCOUNT, HOME, account, problem, problems_of, read
@@ -280,6 +280,14 @@ class LoadTests(SynchronousTestCase):
         self.file.write_bytes(b"# good\n# caf\xe9\n")
         self.assertEqual(self.problem(), "a byte that is no UTF-8 in line 2")
 
+    def test_marks_of_editors(self) -> None:
+        """One before UTF-8 means nothing; UTF-16 is named."""
+        self.file.write_bytes(b"\xef\xbb\xbf" + ACCOUNT.encode())
+        self.assertEqual(len(load(self.file, {}).accounts), 1)
+        for encoding in ("utf-16-le", "utf-16-be"):
+            self.file.write_bytes(f"\ufeff{ACCOUNT}".encode(encoding))
+            self.assertEqual(self.problem(), "UTF-16")
+
 
 class FindTests(SynchronousTestCase):
     """The places of the configuration."""
@@ -322,9 +330,9 @@ class FindTests(SynchronousTestCase):
     def test_a_named_place_is_the_only_one(self) -> None:
         """Who names a file does not get another one instead."""
         for explicit, environ in [("/none", {}), (None, {"MAILNOTIFY_CONFIG": "/none"})]:
-            with self.assertRaises(ConfigInvalid) as caught:
+            with self.assertRaises(ConfigMissing) as caught:
                 self.found(explicit, **environ)
-            self.assertEqual([each.path for each in caught.exception.problems], ["/none"])
+            self.assertEqual(caught.exception.places, (Path("/none"),))
 
     def test_home_folder_in_a_named_place(self) -> None:
         """`~` in the name is the home folder, also where no shell expands it."""
@@ -332,15 +340,16 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(self.found(**environ), self.named)
 
     def test_nowhere(self) -> None:
-        """All places are named, with the command that makes a file there."""
+        """All places are named, and the command that makes a file at the first of them."""
         self.home.unlink()
         self.etc.unlink()
-        with self.assertRaises(ConfigInvalid) as caught:
+        with self.assertRaises(ConfigMissing) as caught:
             self.found(HOME=str(self.root))
-        said = str(caught.exception)
+        error = caught.exception
         for place in [self.home, self.etc]:
-            self.assertIn(f"{place}: found no such file", said)
-            self.assertIn(f"mailnotify sample-config > {place}", said)
+            self.assertIn(f"no file {place}", str(error))
+        first = f"mkdir -p {self.home.parent} && mailnotify sample-config > {self.home}\n"
+        self.assertIn(first, error.remedy)
 
     def test_place_that_cannot_be_looked_at(self) -> None:
         """A place that the system refuses to look at is as good as none."""

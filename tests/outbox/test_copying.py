@@ -44,6 +44,12 @@ class Drawer:
         self.closed += 1
 
 
+def _full(seconds: str) -> CommandRefused:
+    """As Dovecot says it, each time in other words."""
+    said = f"full ({seconds} + 0.000 secs)."
+    return CommandRefused(peer="x", command="APPEND", status="NO", said=said)
+
+
 class CopyingTests(SynchronousTestCase):
     """Copies of what was sent."""
 
@@ -103,14 +109,16 @@ class CopyingTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """A server that takes no copy is asked once for each letter, and that is said once."""
-        self.drawer.error = CommandRefused(peer="x", command="APPEND", status="NO", said="full")
+        self.drawer.error = _full("0.001")
         self.copying.startService()
         self.sent("1", "2")
         with capturedLogs() as logs:
             self.clock.advance(WAIT_SECONDS)
+            self.drawer.error = _full("0.002")
             self.sent("3")
             self.clock.advance(WAIT_SECONDS)
-        self.assertEqual(len([each for each in logs if each["log_level"] is LogLevel.warn]), 1)
+        (told,) = [each for each in logs if each["log_level"] is LogLevel.warn]
+        self.assertIn("`submission.sent_copy`", formatEvent(told) or "")
         self.drawer.error = None
         self.sent("4")
         self.clock.advance(WAIT_SECONDS)

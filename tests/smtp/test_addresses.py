@@ -94,6 +94,7 @@ class ParseAddressesTests(SynchronousTestCase):
         """No control character, line separator or lone surrogate gets through."""
         for character in "\r\n\0\t\x1b\x7f\x85\u2028\u2029\ud800":
             self.refuse(f"A{character}B <a@x.org>", f"U+{ord(character):04X}")
+        self.refuse("A\udcffB <a@x.org>", "the byte 0xFF, which is no UTF-8")
 
     @given(st.text(alphabet=st.sampled_from(list('ab@.,<>"\\ ;:()é\r\n')), max_size=40))
     def test_never_a_forged_recipient(self, text: str) -> None:

@@ -22,8 +22,13 @@ from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import quoteStringArgument
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+)
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from mailnotify.access.certificate import KeyLog, ServedCertificate
 from mailnotify.access.door import Door
@@ -48,6 +53,10 @@ TOKENS: Final = "tokens.json"
 
 _BACKLOG: Final = 4096
 """Connections that the kernel keeps until they are taken: after a restart all come at once."""
+
+_UNSENT_BYTES: Final = 128 * 1024
+"""Two pages. The kernel would keep 4 MiB for each who does not read, and tell of one who
+reads slowly only when he has taken a third of that, when we had long given him up."""
 
 _FORGET_SECONDS: Final = 3600.0
 """How often idle readers are looked for; their patience is counted in days."""
@@ -161,13 +170,34 @@ class Listening(MultiService):
         if self._proxies:
             factory = ProxiedPort(self._proxies, factory, self._reactor)
         description = f"{kind}:{port}:interface={quoteStringArgument(host)}:backlog={_BACKLOG}"
-        strports.service(description, factory, reactor=self._reactor).setServiceParent(self)
+        listening = strports.service(description, factory, reactor=self._reactor)
+        listening.endpoint = _Sparing(listening.endpoint)
+        listening.setServiceParent(self)
 
     def _forget(self, days: float) -> None:
         try:
             self._readers.forget(days)
         except Exception:  # a timer of Twisted's ends with the first failure
             self._log.failure("idle readers could not be forgotten")
+
+
+@implementer(IStreamServerEndpoint)
+class _Sparing:
+    """Listens so that the kernel keeps little for whoever is slow to read."""
+
+    def __init__(self, endpoint: IStreamServerEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        return self._endpoint.listen(protocolFactory).addCallback(_spare)
+
+
+def _spare(port: Any) -> Any:
+    """Linux hands the options of a listening socket down to those that it accepts."""
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None:
+        port.socket.setsockopt(socket.IPPROTO_TCP, option, _UNSENT_BYTES)
+    return port
 
 
 def _user_ids(names: tuple[str, ...]) -> frozenset[int]:

@@ -6,13 +6,23 @@ These are small; ``python -m benchmarks.faults`` runs the same in full size.
 from __future__ import annotations
 
 import random
+import socket
+import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec import structs
 from twisted.trial.unittest import SynchronousTestCase
 
+from mailnotify.config.schema import Retention
+from mailnotify.journal.sqlite import SqliteJournal
+from tests.journal.events import mail
 from tests.live.journal_damage import Specimen, Wound
 from tests.live.stream_faults import besiege, kill_under_load
+from tests.rigs import PATIENCE_SECONDS
+from tests.rigs.certificates import Certificates
+from tests.rigs.service import Service, account
 
 WOUNDS = 60
 MOST_GROWTH_BYTES = 50_000_000
@@ -34,6 +44,60 @@ class SiegeTests(SynchronousTestCase):
         """Honest readers get all in time, the hostile are cut, and memory stays bounded."""
         siege = besiege(Path(self.mktemp()).absolute(), 500, 50)
         self.assertLess(siege.rss_peak_bytes - siege.rss_before_bytes, MOST_GROWTH_BYTES)
+
+
+class SlowReaderTests(SynchronousTestCase):
+    """Readers of a long history who hardly read."""
+
+    def setUp(self) -> None:
+        limits = "[limits]\nping_seconds = 2\nstep_seconds = 2\nstalled_seconds = 2\n"
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        ca_file = Certificates(folder).ca_file
+        home = account("home", "imaps://a@127.0.0.1:1", ca_file=ca_file, password="x")
+        self.service = Service(home, extra=limits)
+        self.addCleanup(self.service.stop)
+        now = datetime.now(UTC)
+        journal = SqliteJournal.open(
+            self.service.state_dir / "journal.sqlite",
+            retention=Retention(),
+            make_epoch=lambda: "e1",
+            now=now,
+        )
+        letters = [structs.replace(mail(uid), subject="x" * 500) for uid in range(1, 10_001)]
+        journal.append(letters, None, now)
+        journal.close()
+        self.service.start()
+
+    def poll(self) -> socket.socket:
+        """A connection that has asked for everything, and has little room of its own."""
+        connection = socket.socket()
+        self.addCleanup(connection.close)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+        connection.settimeout(PATIENCE_SECONDS)
+        connection.connect(("127.0.0.1", self.service.port))
+        connection.sendall(b'HELLO 1\nSUBSCRIBE {"since":"oldest","poll":true}\n')
+        return connection
+
+    def test_the_kernel_keeps_little(self) -> None:
+        """Who never reads costs a few pages, in the kernel, too."""
+        connection = self.poll()
+        time.sleep(1)  # for the service to give the kernel what it takes
+        self.service.kill()  # what the kernel has it goes on sending
+        kept = 0
+        while data := connection.recv(65536):
+            kept += len(data)
+        self.assertLess(kept, 600_000)
+
+    def test_who_reads_slowly_reads_to_the_end(self) -> None:
+        """As long as he takes something, he is alive."""
+        connection, read = self.poll(), b""
+        slow_until = time.monotonic() + 8  # twice what is granted without a sign of life
+        while data := connection.recv(65536):
+            read = (read + data)[-100:]
+            if time.monotonic() < slow_until:
+                time.sleep(len(data) / 150_000)
+        self.assertTrue(read.endswith(b'BYE {"reason":"polled"}\r\n'), read)
 
 
 class DamageTests(SynchronousTestCase):

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence, Set
 
-from twisted.application.internet import TimerService
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -89,14 +88,13 @@ class Crew(MultiService):
         self._groups: tuple[Group, ...] = (Group(mailboxes=tuple(self._places)),)
         self._seats: list[Seat] = []
         self._telling: IDelayedCall | None = None
-        regrowing = TimerService(REGROW_SECONDS, self._regrow)
-        regrowing.clock = clock
-        regrowing.setServiceParent(self)
+        self._regrowing: IDelayedCall | None = None
         self._add()
 
     def startService(self) -> None:
         """As in the base class, but a watcher that starts may bring or dismiss others."""
         Service.startService(self)
+        self._regrow_later()
         for each in list(self):
             if each.parent is self and not each.running:
                 each.startService()
@@ -104,6 +102,9 @@ class Crew(MultiService):
     def stopService(self) -> Deferred[object]:
         """As in the base class."""
         self._tell_later(None)
+        regrowing, self._regrowing = self._regrowing, None
+        if regrowing is not None:
+            regrowing.cancel()
         stopped: Deferred[object] = super().stopService()
         return stopped
 
@@ -211,6 +212,7 @@ class Crew(MultiService):
         seat.is_refused = True
         self._most = max(sum(not each.is_refused for each in self._seats), 1)
         self._tell_later(PATIENCE_SECONDS)
+        self._regrow_later()
         # The seat that was refused is in the middle of its attempt.
         self._clock.callLater(0, self._share_out)
         return True
@@ -227,10 +229,15 @@ class Crew(MultiService):
             count=self._most,
         )
 
+    def _regrow_later(self) -> None:
+        if self._regrowing is None and self._most < self._budget:
+            self._regrowing = self._clock.callLater(REGROW_SECONDS, self._regrow)
+
     def _regrow(self) -> None:
-        if self._most < self._budget:
-            self._most += 1
-            self._share_out()
+        self._regrowing = None
+        self._most += 1
+        self._regrow_later()
+        self._share_out()
 
     def _share_out(self, asking: Seat | None = None) -> None:
         """Let as many watchers work as there are groups, each on its own."""

@@ -259,6 +259,17 @@ class CrowdedTests(CrewCase):
         self.advance(REGROW_SECONDS)
         self.assertEqual(len(self.server.open), 3)
 
+    def test_one_more_after_a_pause(self) -> None:
+        """That one more is tried does not end with a stop in between, and goes on to the last."""
+        self.server.limit = 2
+        crew = self.start()
+        self.advance(60)
+        self.stop(crew)
+        self.server.limit = 100
+        crew.startService()
+        self.advance(2 * REGROW_SECONDS + 60)
+        self.assertEqual(len(self.server.open), 4)
+
     def test_learned_at_once(self) -> None:
         """Whoever was refused leaves, and those who were let in see all: nobody tries again."""
         for limit in (1, 2, 3):

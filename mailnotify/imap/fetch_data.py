@@ -4,6 +4,9 @@ The one response that matters for every alert, and the one that comes by the
 hundred. An item that cannot be read is as if it had not been said, since the
 others are good all the same; without a UID the client knows that it must ask
 again. Items may come in any order and more than once; the last one counts.
+
+Nearly all servers answer our question in the same few forms. Those are read by one
+regular expression, in half the time; all else is read word by word.
 """
 
 from __future__ import annotations
@@ -43,6 +46,27 @@ def read_fetch(seq: int, parts: Framed) -> FetchData:
     Raises:
         Malformed: there is not even a list.
     """
+    return _read_usual(seq, parts) or _read_any(seq, parts)
+
+
+def _read_usual(seq: int, parts: Framed) -> FetchData | None:
+    """Read items as nearly all servers write them, and a literal behind them."""
+    if parts[2:] != (b")",) or len(parts[0]) > _MOST_USUAL_BYTES:
+        return None
+    found = _USUAL.fullmatch(parts[0])
+    if found is None:
+        return None
+    *values, name = found.groups()
+    said: dict[str, Any] = {
+        field: read(value)
+        for (field, read), value in zip(_USUAL_FIELDS, values, strict=True)
+        if value is not None
+    }
+    return FetchData(seq=seq, sections={_section_name(name.decode("ascii")): parts[1]}, **said)
+
+
+def _read_any(seq: int, parts: Framed) -> FetchData:
+    """Read items in whatever form."""
     items = tree(parts)
     if not items or not isinstance(items[0], tuple):
         raise Malformed("no list of items")
@@ -161,3 +185,50 @@ _ITEMS: dict[str, tuple[str, Callable[[Value], object]]] = {
     "BODYSTRUCTURE": ("bodystructure", _as_it_is),
     "BODY": ("bodystructure", _as_it_is),
 }
+
+
+# -- the usual forms
+
+_MOST_USUAL_BYTES = 65_536
+
+_USUAL_DEPTH = 5
+"""Lists in the list that is a BODYSTRUCTURE."""
+
+
+def _usual_list() -> bytes:
+    """The pattern of a list; no text makes it try a second way."""
+    plain = rb'[^()"\\]++|"[^"\\]*+"'
+    pattern = rb"\((?:%b)*+\)" % plain
+    for _ in range(_USUAL_DEPTH):
+        pattern = rb"\((?:%b|%b)*+\)" % (plain, pattern)
+    return pattern
+
+
+def _usual_flags(flags: bytes) -> tuple[str, ...]:
+    return tuple(flags.decode("ascii").split())
+
+
+def _usual_word(value: bytes) -> str:
+    return value.decode("ascii")
+
+
+def _usual_structure(structure: bytes) -> Value:
+    return tree((structure,))[0]
+
+
+_USUAL_ITEMS: tuple[tuple[str, bytes, Callable[[bytes], object]], ...] = (
+    ("uid", rb"UID ([1-9][0-9]{0,8})", int),
+    ("flags", rb"FLAGS \(([!#-'*-Z\\^-z ]*+)\)", _usual_flags),
+    ("received", rb'INTERNALDATE "([^"\\]*+)"', _read_date),
+    ("size", rb"RFC822\.SIZE ([0-9]{1,19})", int),
+    ("modseq", rb"MODSEQ \(([0-9]{1,19})\)", int),
+    ("guid", rb"X-GUID ([0-9A-Za-z.,:=_-]++)", _usual_word),
+    ("email_id", rb"EMAILID \(([0-9A-Za-z_-]++)\)", _usual_word),
+    ("gmail_message_id", rb"X-GM-MSGID ([0-9]{1,19})", int),
+    ("bodystructure", rb"BODYSTRUCTURE (%b)" % _usual_list(), _usual_structure),
+)
+_USUAL_FIELDS = tuple((field, read) for field, _, read in _USUAL_ITEMS)
+_USUAL = re.compile(
+    rb"\((?:(?:%b) )*+(BODY\[[A-Z. ()-]++\](?:<0>)?+) "
+    % b"|".join(pattern for _, pattern, _ in _USUAL_ITEMS)
+)

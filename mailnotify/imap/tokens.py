@@ -37,20 +37,23 @@ MOST_TEXT_BYTES = 1024 * 1024
 
 # Every loop is possessive: no text makes it try a second way. Blanks match nothing.
 _TOKEN = re.compile(
-    rb"""
+    r"""
         [()]
       | "[^"\\]*+(?:\\.[^"\\]*+)*+"
-      | [Bb](?:[Oo][Dd]|[Ii][Nn][Aa][Rr])[Yy] (?:\.[A-Za-z]++)?
+      | [^Bb()"\ \t\r\n\f\v][^()"\ \t\r\n\f\v]*+
+        (?:\ [^Bb()"\ \t\r\n\f\v][^()"\ \t\r\n\f\v]*+)*+
+      | [Bb](?:[Oo][Dd]|[Ii][Nn][Aa][Rr])[Yy](?:\.[A-Za-z]++)?
         \[ [^]["]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^]["]*+)*+ \] (?:<[0-9.]*+>)?
-      | [^\s()"]++
+      | [Bb][^()"\ \t\r\n\f\v]*+
       | ".*
     """,
     re.VERBOSE | re.DOTALL,
 )
-_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
-_CLOSED = re.compile(rb'"(?:[^"\\]|\\.)*+"\Z', re.DOTALL)
-_OPEN_LIST, _CLOSE_LIST, _QUOTE = b'()"'
-_NIL = frozenset(map(bytes, product(b"Nn", b"Ii", b"Ll")))
+"""A parenthesis; a string; atoms in a row, for speed; an atom or a section that begins with B."""
+
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_CLOSED = re.compile(r'"(?:[^"\\]|\\.)*+"\Z', re.DOTALL)
+_NIL = frozenset(map("".join, product("Nn", "Ii", "Ll")))
 _DELIMITERS = b' \t\r\n\f\v()"\\'
 
 
@@ -70,41 +73,46 @@ def tree(parts: Sequence[bytes]) -> tuple[Value, ...]:
             tokens, or lists nested deeper than `DEEPEST`.
     """
     texts = parts[::2]
-    if sum(map(len, texts)) > MOST_TEXT_BYTES or sum(map(_most_tokens, texts)) > MOST_TOKENS:
+    length = sum(map(len, texts))
+    is_long = 2 * length + len(texts) > MOST_TOKENS  # if not, there is nothing to count
+    if length > MOST_TEXT_BYTES or (is_long and _most_tokens(texts) > MOST_TOKENS):
         raise TooComplex("too many tokens")
     stack: list[list[Value]] = [[]]
     for place, part in enumerate(parts):
         if place % 2:
             stack[-1].append(part)
         else:
-            _grow(stack, _TOKEN.findall(part))
+            # A letter for each byte: what is no ASCII can be had back as it came.
+            _grow(stack, _TOKEN.findall(part.decode("latin-1")))
     while len(stack) > 1:
         _close_list(stack)
     return tuple(stack[0])
 
 
-def _most_tokens(text: bytes) -> int:
-    """An upper limit of the tokens in a text, cheaply: one on each side of a delimiter."""
-    return 2 * (len(text) - len(text.translate(None, _DELIMITERS))) + 1
+def _most_tokens(texts: Sequence[bytes]) -> int:
+    """An upper limit of the tokens in texts, cheaply: one on each side of a delimiter."""
+    return sum(2 * (len(text) - len(text.translate(None, _DELIMITERS))) + 1 for text in texts)
 
 
-def _grow(stack: list[list[Value]], tokens: list[bytes]) -> None:
+def _grow(stack: list[list[Value]], tokens: list[str]) -> None:
     """Hang tokens into the innermost open list, which is the last of the stack."""
     here = stack[-1]
     for token in tokens:
         first = token[0]
-        if first > _CLOSE_LIST:  # most tokens are atoms, and most atoms begin so
-            here.append(_atom(token))
-        elif first == _OPEN_LIST:
+        if first == '"':
+            here.append(_unquote(token) if "\\" in token else token.strip('"').encode("latin-1"))
+        elif first == "(":
             if len(stack) > DEEPEST:
                 raise TooComplex("lists too deep")
             here = []
             stack.append(here)
-        elif first == _CLOSE_LIST:
+        elif first == ")":
             if len(stack) > 1:
                 here = _close_list(stack)
+        elif first in "Bb":
+            here.append(_atom(token))
         else:
-            here.append(_unquote(token) if first == _QUOTE else _atom(token))
+            here += [_atom(each) for each in token.split(" ")]
 
 
 def _close_list(stack: list[list[Value]]) -> list[Value]:
@@ -114,17 +122,16 @@ def _close_list(stack: list[list[Value]]) -> list[Value]:
     return stack[-1]
 
 
-def _unquote(token: bytes) -> bytes:
-    """The content of a quoted string, closed or not."""
-    is_closed = _CLOSED.match(token) if b"\\" in token else len(token) > 1 and token[-1] == _QUOTE
-    inner = token[1:-1] if is_closed else token[1:]
-    return _QUOTED_PAIR.sub(rb"\1", inner) if b"\\" in inner else inner
+def _unquote(token: str) -> bytes:
+    """The content of a quoted string with quoted pairs in it, closed or not."""
+    inner = token[1:-1] if _CLOSED.match(token) else token[1:]
+    return _QUOTED_PAIR.sub(r"\1", inner).encode("latin-1")
 
 
-def _atom(token: bytes) -> Value:
+def _atom(token: str) -> Value:
     if token in _NIL:
         return None
-    return token.decode("ascii") if token.isascii() else token
+    return token if token.isascii() else token.encode("latin-1")
 
 
 def raw(value: Value) -> bytes:

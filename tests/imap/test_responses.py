@@ -54,6 +54,18 @@ _PIECES = ["(", ")", '"', "\\", " ", "[", "]", "NIL", "UID", "5", "1:2", "BODY["
 _PIECES += ["INTERNALDATE", "FLAGS", "MODSEQ", "EARLIER", "TAG", "é", "{1}\r\nx", "\0"]
 
 
+_PART = b'("text" "plain" ("charset" "utf-8") NIL "a (b" "7bit" 6 1 NIL NIL)'
+_USUAL = [
+    *(b"UID 345", b"FLAGS (\\Seen $x)", b"FLAGS ([x] b)", b"RFC822.SIZE 4321", b"MODSEQ (77)"),
+    *(b'INTERNALDATE "15-Jan-2024 10:20:31 +0100"', b'INTERNALDATE "31-Feb-2024"'),
+    *(b"X-GUID 4f3a", b"EMAILID (M6d)", b"X-GM-MSGID 1278455344230334865", b"UID 0"),
+    b"BODYSTRUCTURE " + _PART,
+    b'BODYSTRUCTURE ((%b%b "mixed" ("boundary" "\\"b\\"")) "digest")' % (_PART, _PART),
+    b"BODYSTRUCTURE " + b"(" * 20 + _PART + b")" * 20,
+]
+"""Items as honest servers write them, of which one regular expression knows most."""
+
+
 def _fetched(data: bytes) -> FetchData:
     """The one FETCH response in these bytes."""
     response = said(data)
@@ -527,6 +539,16 @@ class FetchTests(SynchronousTestCase):
             fetched = _fetched(b"* 1 FETCH (%s {3}\r\na\r\n UID 7)" % spelled)
             self.assertEqual(fetched.sections, {"BODY[HEADER.FIELDS (SUBJECT FROM)]": b"a\r\n"})
             self.assertEqual((fetched.uid, fetched.header), (7, b"a\r\n"))
+
+    @given(st.lists(st.sampled_from(_USUAL)), st.sampled_from([b"", b"<0>"]))
+    def test_any_spelling(self, items: list[bytes], partial: bytes) -> None:
+        """Usual items say the same in any order, with odd blanks, and behind the header."""
+        section = b"BODY[HEADER.FIELDS (FROM LIST-ID)]" + partial + b" {6}\r\na: b\r\n"
+        usual = _fetched(b"* 12 FETCH (%b)" % b" ".join([*items, section]))
+        self.assertEqual(usual.header, b"a: b\r\n")
+        spelled = b"  ".join(items)
+        self.assertEqual(_fetched(b"* 12 FETCH ( %b %b)" % (spelled, section)), usual)
+        self.assertEqual(_fetched(b"* 12 FETCH (%b %b)" % (section, spelled)), usual)
 
     def test_quoted_number(self) -> None:
         """A number in quotes is a number."""

@@ -89,6 +89,8 @@ class TreeTests(SynchronousTestCase):
             "BODY[]",
         ):
             self.assertEqual(tree((f"({name} 5)".encode(),)), ((name, "5"),))
+            row = f"a bc NIL {name} body b[ 5"
+            self.assertEqual(tree((row.encode(),)), ("a", "bc", None, name, "body", "b[", "5"))
 
     def test_unclosed_list(self) -> None:
         """A list that is never closed ends with the response."""

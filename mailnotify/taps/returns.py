@@ -119,7 +119,7 @@ class Returns(Service):
                 again, self._again = self._again, []
                 for entry in again:
                     await self._look_at(entry)
-            while copies := self._reader.pull(_PAGE).copies:
+            while self.running and (copies := self._reader.pull(_PAGE).copies):
                 for copy in copies:
                     await self._look_at(copy.entry)
         except CancelledError:
@@ -129,7 +129,8 @@ class Returns(Service):
 
     async def _look_at(self, entry: Entry) -> None:
         event = entry.event
-        if not (isinstance(event, NewMail) and may_be_report(event)):
+        # An attempt to connect that is cancelled by a stop fails as any other.
+        if not (self.running and isinstance(event, NewMail) and may_be_report(event)):
             return
         try:
             await self._returned.on_mail(entry.at, partial(self._errands.fetch, event))

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from msgspec.structs import replace
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -30,9 +31,15 @@ class Bodies:
     def __init__(self) -> None:
         self.asked: list[int] = []
         self.error: Exception | None = None
+        self.hangs = False
 
     async def fetch(self, event: NewMail) -> bytes:
         self.asked.append(event.uid)
+        if self.hangs:
+            try:
+                await Deferred()
+            except CancelledError:
+                raise NotConnected(peer="x", reason="the attempt was given up") from None
         if self.error is not None:
             raise self.error
         return POSTFIX.encode()
@@ -143,6 +150,17 @@ class ReturnsTests(SynchronousTestCase):
         self.hub.accept([report(2)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.bodies.asked, [])
+
+    def test_stopped_on_the_way(self) -> None:
+        """What is being fetched is let go, and nothing else is begun."""
+        self.bodies.hangs = True
+        self.hub.accept([report(uid) for uid in range(2, 300)])
+        self.returns.startService()
+        self.clock.advance(0)
+        stopping = self.returns.stopService()
+        assert stopping is not None
+        self.successResultOf(stopping)
+        self.assertEqual((self.bodies.asked, self.clock.getDelayedCalls()), ([2], []))
 
     def test_who_reports(self) -> None:
         """Mail servers sign with few names, or with none."""

@@ -8,6 +8,10 @@ here, so what it missed is fetched at once, and counted.
 
 The first question in an IDLE comes soon, and is a STATUS too: of a message that
 came after the fetch was answered and before the IDLE began, some servers never tell.
+Hints begin the waiting anew, and a mailbox that gets mail all the time hints all the time:
+a question that was due meanwhile is asked as soon as we listen again, for the sake of the
+other mailboxes, and of the check.
+
 Intervals are shortened by chance, so that a thousand accounts that began together
 do not go on together.
 """
@@ -66,16 +70,19 @@ class Polling:
         self._jitter = jitter
         self._failed = failed
         self._behind = behind
-        self._compared_at = clock.seconds()  # the mailbox has just been examined
+        self._asked_at = self._compared_at = clock.seconds()  # all has just been examined
         self._loop: LoopingCall | None = None
 
     def start(self) -> None:
         """All that is known of is journalled: ask at the interval from now on."""
         self._witness.proved()
-        if "IDLE" in self._reading.session.capabilities:
-            self._run(self._once_settled, SETTLE_SECONDS)
+        is_due = self._clock.seconds() - self._asked_at >= self._interval_seconds
+        if "IDLE" not in self._reading.session.capabilities:
+            self._run(self._once, self._shortened(), now=is_due)
+        elif is_due:
+            self._run(self._once_before, SETTLE_SECONDS, now=True)
         else:
-            self._run(self._once, self._shortened())
+            self._run(self._once_settled, SETTLE_SECONDS)
 
     def hasten(self) -> None:
         """Ask at once, and do not wait for long."""
@@ -102,6 +109,12 @@ class Polling:
         loop = self._loop = LoopingCall(ask)
         loop.clock = self._clock
         loop.start(min(seconds, self._interval_seconds), now=now)
+
+    def _once_before(self) -> Deferred[None]:
+        loop = self._loop
+        assert loop is not None
+        loop.f = self._once_settled
+        return self._once()
 
     def _once_settled(self) -> Deferred[None]:
         loop = self._loop
@@ -131,7 +144,7 @@ class Polling:
         return Deferred.fromCoroutine(self._ask(self._loop)).addErrback(self._failed)
 
     async def _ask(self, loop: LoopingCall) -> None:
-        now = self._clock.seconds()
+        now = self._asked_at = self._clock.seconds()
         is_time = now - self._compared_at > self._timing.safety_seconds - self._interval_seconds / 2
         if not is_time:
             is_behind = await self._reading.poll()

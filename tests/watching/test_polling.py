@@ -159,7 +159,7 @@ class SafetyTests(PollingCase):
         session = FakeSession([1])
         self.watch(session)
         gate = session.held["status"] = Deferred[None]()
-        self.clock.pump([60.0] * 10)
+        self.clock.advance(SETTLE_SECONDS)
         session.arrive(2)
         gate.callback(None)
         self.assertEqual(self.announced(), [2])
@@ -258,6 +258,41 @@ class IntervalTests(PollingCase):
         session = FakeSession([1])
         session.others["Lists"] = [1]
         self.assertLess(self.polls(session), 30)
+
+
+class BusyTests(PollingCase):
+    """A home that gets mail more often than anybody would poll."""
+
+    def be_busy(self, session: FakeSession, *, every_seconds: float = 40.0) -> None:
+        """Half an hour of it."""
+        session.capabilities = frozenset({"IMAP4REV1", "IDLE"})
+        uid = max(session.uids)
+        for _ in range(round(1800 / every_seconds)):
+            self.clock.pump([1.0] * round(every_seconds - 1) or [every_seconds])
+            uid += 1
+            session.arrive(uid)
+            self.clock.advance(1.0)
+
+    def test_others_are_swept(self) -> None:
+        """The other mailboxes are asked about all the same."""
+        self.others = ("Lists",)
+        session = FakeSession([1])
+        session.others["Lists"] = [1]
+        self.watch_settled(session, poll_seconds=60.0, safety_seconds=3600.0)
+        self.be_busy(session)
+        self.assertIn(session.calls.count("survey"), range(15, 31))
+        self.assertGreater(session.calls.count("status"), 30)
+        session.calls.clear()
+        self.be_busy(session, every_seconds=0.5)
+        self.assertGreaterEqual(session.calls.count("survey"), 15)
+
+    def test_it_is_compared(self) -> None:
+        """And the hints are compared with STATUS in their time."""
+        session = FakeSession([1])
+        self.watch_settled(session, idle_poll_seconds=60.0, safety_seconds=300.0)
+        self.witness.checks = 0
+        self.be_busy(session, every_seconds=0.5)
+        self.assertGreaterEqual(self.witness.checks, 5)
 
 
 class SettleTests(PollingCase):

@@ -19,6 +19,7 @@ from mailnotify.core.message import Fetched
 from mailnotify.core.patterns import Listing, Wanted
 from mailnotify.core.reader import ReaderMark
 from mailnotify.core.sync import Cursor, CursorMove, MailboxStatus
+from mailnotify.errors import PeerError
 from mailnotify.imap.responses import ListItem, NumberSet
 
 
@@ -300,8 +301,8 @@ class IMailSession(Interface):
     def abort() -> None:
         """Cut the connection now."""
 
-    def when_lost() -> Awaitable[Exception]:
-        """Fires with the reason (a `PeerError`) once the connection is gone; never fails."""
+    def when_lost(told: Callable[[PeerError], object]) -> None:
+        """Call this with the reason once the connection is gone; now if it is."""
 
 
 class ISink(Interface):

@@ -180,7 +180,7 @@ class Session:
         self._uidvalidity = 0
         self.capabilities = habits.believed(client.capabilities or frozenset())
         client.listener = self._hear
-        client.lost.wait().addCallback(self._lost)
+        client.lost.tell(self._lost)
 
     @property
     def client(self) -> MailboxClient:
@@ -336,9 +336,9 @@ class Session:
         self._hush()
         self._client.abort()
 
-    async def when_lost(self) -> Exception:
+    def when_lost(self, told: Callable[[PeerError], object]) -> None:
         """See `IMailSession.when_lost`."""
-        return await self._client.lost.wait()
+        self._client.lost.tell(told)
 
     def _run(self, command: Command) -> Deferred[Tagged]:
         """Run a command; while we idle, go back into IDLE in the same write."""

@@ -27,6 +27,7 @@ written is tried again soon: the mail is safe where it is.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 from automat import TypeMachineBuilder
@@ -39,7 +40,13 @@ from twisted.python.failure import Failure
 from mailnotify.config.schema import Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.core.text import gist
-from mailnotify.errors import JournalUnwritable, LoginDeferred, LoginDenied, MailnotifyError
+from mailnotify.errors import (
+    JournalUnwritable,
+    LoginDeferred,
+    LoginDenied,
+    MailnotifyError,
+    PeerError,
+)
 from mailnotify.watching.polling import Polling
 from mailnotify.watching.reading import Reading
 from mailnotify.watching.witness import Witness
@@ -157,8 +164,7 @@ class _Core:
 
     async def _open(self) -> None:
         reading = self._reading = await self._begin_reading()
-        lost = Deferred.fromCoroutine(_result(reading.session.when_lost()))
-        lost.addCallback(self._lost, reading)
+        reading.session.when_lost(partial(self._lost, reading))
         await reading.examine()
         self._polling = self._make_polling(reading)
 
@@ -177,7 +183,7 @@ class _Core:
             behind=self.machine.changed,
         )
 
-    def _lost(self, reason: Exception, reading: Reading) -> None:
+    def _lost(self, reading: Reading, reason: PeerError) -> None:
         if reading is self._reading:
             self.machine.failed(reason)
 

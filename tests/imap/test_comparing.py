@@ -78,6 +78,6 @@ class StatusTests(SessionCase):
         session = self.examined()
         self.say(b"* STATUS INBOX (MESSAGES 2 UIDNEXT 12 UIDVALIDITY 8)\r\n")
         self.result(session.status())
-        error = self.result(session.when_lost())
+        error = self.result(session.client.lost.wait())
         self.assertIsInstance(error, ProtocolViolated)
         self.assertTrue(self.server.transport.is_aborted)

@@ -150,7 +150,7 @@ class CompressTests(SessionCase):
         session = self.examined()
         self.fetch(session, 1)
         self.server.client.dataReceived(b"\xff" * 10)
-        error = self.result(session.when_lost())
+        error = self.result(session.client.lost.wait())
         self.assertIsInstance(error, ProtocolViolated)
         self.assertIn("damaged", str(error))
 

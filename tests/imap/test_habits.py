@@ -162,7 +162,7 @@ class LearningTests(SessionCase):
 
     def test_notify_overflows(self) -> None:
         """A server that stops to tell says so, and is not trusted again."""
-        lost = self.start(self.session.when_lost())
+        lost = self.start(self.session.client.lost.wait())
         self.server.say(b"* OK [NOTIFICATIONOVERFLOW] too much\r\n")
         self.assertIsInstance(self.successResultOf(lost), ProtocolViolated)
         self.assertNotIn("NOTIFY", self.begin_session().capabilities)

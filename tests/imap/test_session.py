@@ -518,7 +518,7 @@ class ExamineTests(SessionCase):
         self.server.say(b"* OK [UIDVALIDITY 7] same\r\n* OK no code\r\n")
         self.assertFalse(self.server.transport.is_lost)
         self.server.say(b"* OK [UIDVALIDITY 8] new\r\n")
-        self.assertIsInstance(self.result(self.session.when_lost()), ProtocolViolated)
+        self.assertIsInstance(self.result(self.session.client.lost.wait()), ProtocolViolated)
 
 
 class FetchCase(SessionCase):
@@ -1045,7 +1045,7 @@ class ListenTests(FetchCase):
         """A connection that died in silence is noticed at the renewal, and cut."""
         self.listen()
         self.server.is_frozen = True
-        lost = self.start(self.session.when_lost())
+        lost = self.start(self.session.client.lost.wait())
         self.clock.advance(540)
         self.server.pump()
         self.assertNoResult(lost)
@@ -1130,12 +1130,24 @@ class EndTests(SessionCase):
 
     def test_when_lost(self) -> None:
         """All who ask are told the reason, before and after."""
-        before = self.start(self.session.when_lost())
-        self.assertNoResult(before)
+        told: list[PeerError] = []
+        self.session.when_lost(told.append)
+        self.assertEqual(told, [])
         self.server.say(b"* BYE maintenance\r\n")
-        for reason in (self.successResultOf(before), self.result(self.session.when_lost())):
+        self.session.when_lost(told.append)
+        self.assertEqual(len(told), 2)
+        for reason in told:
             self.assertIsInstance(reason, PeerError)
             self.assertIn("maintenance", str(reason))
+
+    def test_when_lost_and_one_cannot_hear_it(self) -> None:
+        """One who breaks at the news keeps it from nobody."""
+        told: list[PeerError] = []
+        self.session.when_lost(lambda _: 1 / 0)
+        self.session.when_lost(told.append)
+        self.server.say(b"* BYE maintenance\r\n")
+        self.assertEqual(len(told), 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
 class SplitTests(SynchronousTestCase):

@@ -45,7 +45,7 @@ async def measure(dovecot: Dovecot, seconds: float) -> float:
     await session.listen(lambda mailbox, status: None)
     subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
     pulled = Stopwatch()
-    await session.when_lost()
+    await session.client.lost.wait()
     return pulled.seconds
 
 

@@ -257,7 +257,7 @@ class WatchTests(DovecotCase):
     async def test_server_restarts(self) -> None:
         """A server that shuts down says so, and a new session goes on where the last was."""
         session, uidnext, _ = await self.watch()
-        lost = Deferred.fromCoroutine(session.when_lost())
+        lost = session.client.lost.wait()
         self.dovecot.halt()
         self.assertIn("localhost", str(await lost))
         self.dovecot.start_again()

@@ -15,7 +15,8 @@ from zope.interface import implementer
 from mailnotify.core.message import Fetched
 from mailnotify.core.patterns import Listing, Wanted
 from mailnotify.core.sync import Cursor, MailboxStatus
-from mailnotify.errors import CommandRefused, NotConnected
+from mailnotify.errors import CommandRefused, NotConnected, PeerError
+from mailnotify.imap.moment import Moment
 from mailnotify.imap.responses import ListItem, NumberSet
 from mailnotify.imap.session import BATCH
 from mailnotify.interfaces import IMailSession
@@ -70,7 +71,7 @@ class FakeSession:
         self.uidvalidities: dict[str, int] = {}
         self.name_told: Callable[[ListItem], object] | None = None
         self.tells_status = True
-        self._lost: Deferred[Exception] = Deferred()
+        self._lost: Moment[PeerError] = Moment()
 
     async def _answer(self, name: str) -> None:
         self.calls.append(name.partition(" ")[0] if name.startswith("fetch") else name)
@@ -178,12 +179,12 @@ class FakeSession:
     def abort(self) -> None:
         self.is_cut = True
 
-    def when_lost(self) -> Deferred[Exception]:
-        return self._lost
+    def when_lost(self, told: Callable[[PeerError], object]) -> None:
+        self._lost.tell(told)
 
-    def lose(self, reason: Exception | None = None) -> None:
+    def lose(self, reason: PeerError | None = None) -> None:
         """The connection breaks."""
-        self._lost.callback(reason or NotConnected(peer="fake", reason="reset"))
+        self._lost.happen(reason or NotConnected(peer="fake", reason="reset"))
 
     def arrive(self, *uids: int) -> None:
         """Messages come in; the server hints if it is listened to."""

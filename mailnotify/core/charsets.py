@@ -110,7 +110,7 @@ def guess(raw: bytes, hints: Iterable[str] = ()) -> str:
         hints: codecs that are used elsewhere in the same message.
     """
     if raw.isascii():
-        return _ascii(raw)
+        return (_japanese(raw) if b"\x1b" in raw else None) or raw.decode("ascii")
     text = _utf_8(raw)
     if text is not None:
         return text
@@ -128,12 +128,11 @@ def _strictly(raw: bytes, codec: str) -> str | None:
         return None
 
 
-def _ascii(raw: bytes) -> str:
-    """Seven bits: plain, or ISO-2022-JP that nobody labelled."""
-    japanese = None
-    if b"\x1b" in raw and any(escape in raw for escape in _ESCAPES):
-        japanese = _strictly(raw, "iso2022_jp_ext") or _vendor_japanese(raw)
-    return japanese or raw.decode("ascii")
+def _japanese(raw: bytes) -> str | None:
+    """ISO-2022-JP that nobody labelled, if seven bits are that."""
+    if not any(escape in raw for escape in _ESCAPES):
+        return None
+    return _strictly(raw, "iso2022_jp_ext") or _vendor_japanese(raw)
 
 
 def _vendor_japanese(raw: bytes) -> str | None:

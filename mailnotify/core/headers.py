@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from mailnotify.core.charsets import codec_of, decode
 
-_FIELD: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:(.*+(?:\n[ \t].*+)*+)", re.MULTILINE)
-_EMPTY_LINE: Final = re.compile(rb"^\r*+$", re.MULTILINE)
+_FIELD: Final = re.compile(rb"\n([!-9;-~]++)[ \t]*+:(.*+(?:\n[ \t].*+)*+)")
+_EMPTY_LINE: Final = re.compile(rb"\n\r*+\n")
 _WORD_HEAD: Final = re.compile(r"=\?([^?\s=]{1,60})\?([bBqQ])\?")
 _WORD_LABEL: Final = re.compile(rb"=\?([^?\s=]{1,60})\?[bBqQ]\?")
 _CHARSET: Final = re.compile(rb"charset\s{0,9}=\s{0,9}\"?([\w.:-]{1,60})", re.IGNORECASE)
@@ -35,20 +35,22 @@ _MOST_HINTS: Final = 4
 """Charsets tried on raw bytes; a message rarely has two."""
 
 
-def fields(raw: bytes) -> Iterator[tuple[str, bytes]]:
+def fields(raw: bytes) -> Sequence[tuple[bytes, bytes]]:
     """The fields of a header: their names in lower case, their unfolded values.
 
     Ends with the empty line; what is no field is left out, its continuation too.
     """
-    empty = _EMPTY_LINE.search(raw, 0, MOST_BYTES)
-    for name, lines in _FIELD.findall(raw, 0, empty.start() if empty else MOST_BYTES):
-        yield name.decode("ascii").lower(), _unfolded(lines)
+    lines = b"\n" + raw[:MOST_BYTES]  # each line has its break before it: such are found fast
+    empty = _EMPTY_LINE.search(lines)
+    found = _FIELD.findall(lines, 0, empty.start() if empty else len(lines))
+    return [
+        (name.lower(), _unfolded(value) if b"\n" in value else value.rstrip(b"\r"))
+        for name, value in found
+    ]
 
 
 def _unfolded(lines: bytes) -> bytes:
     """The lines of one field without their ends."""
-    if b"\n" not in lines:
-        return lines.rstrip(b"\r")
     return b"".join([line.rstrip(b"\r") for line in lines.split(b"\n")])
 
 

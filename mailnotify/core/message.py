@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_tz
+from datetime import datetime
 from functools import lru_cache
 from typing import Final, TypeVar
 from urllib.parse import quote, unquote
@@ -24,6 +23,7 @@ from msgspec import Struct
 
 from mailnotify.core.addresses import parse_addresses
 from mailnotify.core.charsets import guess
+from mailnotify.core.dates import read_date
 from mailnotify.core.headers import charset_hints, decode_words, fields
 from mailnotify.core.text import clean
 
@@ -38,10 +38,6 @@ _MOST_SENDERS: Final = 8
 _MOST_RECIPIENTS: Final = 32
 _FIELD_BYTES: Final = 16_384
 """Of a field before decoding: enough for every limit above in any encoding."""
-_DATE_BYTES: Final = 128
-_YEARS: Final = range(1970, 2200)
-"""A Date outside is a broken clock or a trick to stay on top of a list."""
-_FURTHEST_ZONE_SECONDS: Final = 15 * 3600
 
 _ID: Final = re.compile(
     r"(?P<account>[^/]+)/(?P<mailbox>[^/]+);UIDVALIDITY=(?P<uidvalidity>[0-9]{1,18})"
@@ -152,25 +148,25 @@ def summarise(raw_header: bytes) -> Summary:
     Args:
         raw_header: some or all fields as they came; hostile.
     """
-    values: dict[str, bytes] = {}
+    values: dict[bytes, bytes] = {}
     for name, value in fields(raw_header):
         known = values.get(name)
         if known is None:
             values[name] = value
-        elif name == "to" and len(known) < _FIELD_BYTES:
+        elif name == b"to" and len(known) < _FIELD_BYTES:
             values[name] = known + b"," + value
     hints = [] if raw_header.isascii() else charset_hints(raw_header)
 
-    def read(name: str, parse: Callable[[str], _Read], default: _Read) -> _Read:
+    def read(name: bytes, parse: Callable[[str], _Read], default: _Read) -> _Read:
         raw = values.get(name)
         return default if raw is None else _guarded(raw, hints, parse, default)
 
     return Summary(
-        subject=read("subject", _subject, ""),
-        sender=read("from", _senders, ()),
-        to=read("to", _recipients, ()),
-        message_id=read("message-id", _message_id, ""),
-        date=read("date", _date, None),
+        subject=read(b"subject", _subject, ""),
+        sender=read(b"from", _senders, ()),
+        to=read(b"to", _recipients, ()),
+        message_id=read(b"message-id", _message_id, ""),
+        date=read(b"date", read_date, None),
     )
 
 
@@ -178,18 +174,16 @@ def _guarded(raw: bytes, hints: list[str], parse: Callable[[str], _Read], defaul
     """Read one field, whatever happens.
 
     Our parsers do not raise on anything the tests could think of, and some releases
-    of `parsedate_tz` do. One poisoned field must not stop its mailbox for good.
+    of what they use do. One poisoned field must not stop its mailbox for good.
     """
     try:
-        return parse(guess(_clipped(raw), hints))
+        return parse(guess(raw if len(raw) <= _FIELD_BYTES else _clipped(raw), hints))
     except Exception:
         return default
 
 
 def _clipped(raw: bytes) -> bytes:
-    """A field of bearable length, cut between two words if there are two."""
-    if len(raw) <= _FIELD_BYTES:
-        return raw
+    """The beginning of a field that is too long, cut between two words if there are two."""
     head = raw[:_FIELD_BYTES]
     return head.rpartition(b" ")[0] or head
 
@@ -207,30 +201,14 @@ def _recipients(text: str) -> tuple[Address, ...]:
 
 
 def _addresses(text: str, most: int) -> tuple[Address, ...]:
-    cleaned = (
+    cleaned = [
         Address(address=clean(address, _ADDRESS_BYTES), name=clean(name, _NAME_BYTES))
         for name, address in parse_addresses(text, most)
-    )
-    return tuple(each for each in cleaned if each.address or each.name)
+    ]
+    return tuple([each for each in cleaned if each.address or each.name])
 
 
 def _message_id(text: str) -> str:
     """What stands in the brackets, or all of it if there are none."""
     inner = text.partition("<")[2].partition(">")[0] or text.replace("<", "").replace(">", "")
     return clean(inner, _MESSAGE_ID_BYTES)
-
-
-def _date(text: str) -> datetime | None:
-    """RFC 5322 §3.3, and the obsolete forms of §4.3; an unknown zone's name means UTC."""
-    parsed = parsedate_tz(text[:_DATE_BYTES])
-    if parsed is None or parsed[0] not in _YEARS:
-        return None
-    zone_seconds = parsed[9] or 0
-    if abs(zone_seconds) > _FURTHEST_ZONE_SECONDS:
-        return None
-    second = min(parsed[5], 59)  # a leap second is :60
-    try:
-        local = datetime(*parsed[:5], second, tzinfo=UTC)
-    except ValueError:
-        return None
-    return local - timedelta(seconds=zone_seconds)

@@ -28,7 +28,7 @@ MOST_BODY_BYTES: Final = 16_384
 _MOST_FIELD_BYTES: Final = 4_096
 """Of Content-Type: the standard library takes 8 s for one of a megabyte."""
 
-_MIME_FIELDS: Final = {"content-type", "content-transfer-encoding"}
+_MIME_FIELDS: Final = {b"content-type", b"content-transfer-encoding"}
 
 _PARSER: Final = BytesParser(policy=policy.compat32)
 _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/]+")
@@ -60,7 +60,7 @@ def preview(
 def _mime_header(header: bytes) -> bytes:
     """The fields that say what the body is."""
     return b"".join(
-        b"%b: %b\r\n" % (name.encode("ascii"), value[:_MOST_FIELD_BYTES])
+        b"%b: %b\r\n" % (name, value[:_MOST_FIELD_BYTES])
         for name, value in fields(header)
         if name in _MIME_FIELDS
     )

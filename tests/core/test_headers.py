@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailnotify.core import message
 from mailnotify.core.addresses import _USUAL, parse_addresses
 from mailnotify.core.charsets import codec_of, decode, guess
+from mailnotify.core.dates import read_date
 from mailnotify.core.headers import charset_hints, decode_words, fields
 from tests.core.test_message import _header, _value
 
@@ -43,7 +44,7 @@ class UnguardedTests(SynchronousTestCase):
     @settings(max_examples=300)
     def test_the_parsers_of_single_fields_never_raise(self, text: str) -> None:
         """The guard of `summarise` has nothing to do."""
-        for parse in (message._subject, message._senders, message._message_id, message._date):
+        for parse in (message._subject, message._senders, message._message_id, read_date):
             parse(text)
 
     def test_the_guard_of_a_field_gives_the_default(self) -> None:

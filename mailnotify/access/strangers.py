@@ -18,27 +18,27 @@ class Strangers:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._waiting: dict[Hashable, str] = {}
-        self._per_address: Counter[str] = Counter()
+        self._per_network: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def has_room(self, address: str) -> bool:
-        """Whether one more from this address may wait."""
+    def has_room(self, network: str) -> bool:
+        """Whether one more from there may wait."""
         return (
             len(self._waiting) < self._limits.strangers
-            and self._per_address[address] < self._limits.strangers_per_address
+            and self._per_network[network] < self._limits.strangers_per_address
         )
 
-    def join(self, who: Hashable, address: str) -> None:
+    def join(self, who: Hashable, network: str) -> None:
         """This one waits."""
-        self._waiting[who] = address
-        self._per_address[address] += 1
+        self._waiting[who] = network
+        self._per_network[network] += 1
 
     def leave(self, who: Hashable) -> None:
         """This one is known now, or has gone; no harm if he never waited."""
-        address = self._waiting.pop(who, None)
-        if address is not None:
-            self._per_address[address] -= 1
-            if not self._per_address[address]:
-                del self._per_address[address]
+        network = self._waiting.pop(who, None)
+        if network is not None:
+            self._per_network[network] -= 1
+            if not self._per_network[network]:
+                del self._per_network[network]

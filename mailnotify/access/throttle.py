@@ -56,12 +56,12 @@ class Throttle:
 
     def succeeded(self, address: str) -> None:
         """Take back the attempt that `may_try` counted: it was no guess."""
-        record = self._records.get(_network(address))
+        record = self._records.get(network_of(address))
         if record is not None and record.tries:
             record.tries.pop()
 
     def _record(self, address: str, now: float) -> _Record:
-        network = _network(address)
+        network = network_of(address)
         record = self._records.pop(network, None)
         if record is None or (record.failures and now - record.last_failure > FORGET_SECONDS):
             record = _Record()
@@ -71,7 +71,8 @@ class Throttle:
         return record
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """What counts as one address: of IPv6 a /64, since that is what a client is given."""
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:

@@ -85,7 +85,12 @@ class Limits(Struct, frozen=True, kw_only=True):
         10_000
     )
     connections_per_address: Annotated[
-        int, Meta(description="Subscribers from one address.", ge=1, le=1_000_000)
+        int,
+        Meta(
+            description="Subscribers from one address; of IPv6 a /64 counts as one.",
+            ge=1,
+            le=1_000_000,
+        ),
     ] = 10_000
     strangers: Annotated[
         int,

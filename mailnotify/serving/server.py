@@ -27,6 +27,7 @@ from zope.interface import implementer
 
 from mailnotify.access.door import OPEN, Door, Forwarded, is_loopback
 from mailnotify.access.strangers import Strangers
+from mailnotify.access.throttle import network_of
 from mailnotify.config.schema import Limits
 from mailnotify.core.frames import Bye, Code, Farewell, Refused
 from mailnotify.core.lines import encode
@@ -103,8 +104,8 @@ class NotifyFactory(Factory):
         self.node = node
         self.accounts = accounts
         self.tally = Tally()
-        self._subscribers: dict[NotifyProtocol, None] = {}
-        self._per_address: Counter[str] = Counter()
+        self._subscribers: dict[NotifyProtocol, str] = {}
+        self._per_network: Counter[str] = Counter()
         self.crowd: Crowd[NotifyProtocol] = Crowd(hub, lambda each: shortest_way(each.transport))
         self._due: OrderedDict[NotifyProtocol, None] = OrderedDict()
         self._turn_call: IDelayedCall | None = None
@@ -150,13 +151,13 @@ class NotifyFactory(Factory):
     def joined(self, subscriber: NotifyProtocol) -> None:
         """A subscriber is connected."""
         self.tally.accepted += 1
-        self._subscribers[subscriber] = None
-        self._per_address[subscriber.address] += 1
+        network = self._subscribers[subscriber] = network_of(subscriber.address)
+        self._per_network[network] += 1
         if not subscriber.is_stranger:
             subscriber.pull()
             return
-        if self.strangers.has_room(subscriber.address):
-            self.strangers.join(subscriber, subscriber.address)
+        if self.strangers.has_room(network):
+            self.strangers.join(subscriber, network)
             return
         self.tally.refused += 1
         subscriber.refuse(_BUSY, Farewell.BUSY)
@@ -167,12 +168,12 @@ class NotifyFactory(Factory):
 
     def left(self, subscriber: NotifyProtocol) -> None:
         """A subscriber's connection is gone."""
-        del self._subscribers[subscriber]
+        network = self._subscribers.pop(subscriber)
         self._due.pop(subscriber, None)
         self.strangers.leave(subscriber)
-        self._per_address[subscriber.address] -= 1
-        if not self._per_address[subscriber.address]:
-            del self._per_address[subscriber.address]
+        self._per_network[network] -= 1
+        if not self._per_network[network]:
+            del self._per_network[network]
         if self._emptied is not None and not self._subscribers:
             self._emptied.callback(None)
 
@@ -207,7 +208,7 @@ class NotifyFactory(Factory):
     def _is_full(self, address: str) -> bool:
         return (
             len(self._subscribers) >= self.limits.connections
-            or self._per_address[address] >= self.limits.connections_per_address
+            or self._per_network[network_of(address)] >= self.limits.connections_per_address
         )
 
     def _schedule(self) -> None:

@@ -41,6 +41,7 @@ from mailnotify.serving.connection import NotifyProtocol
 from mailnotify.serving.readers import Readers
 from mailnotify.serving.server import NotifyFactory
 from mailnotify.serving.submission import Post
+from tests.access.fakes import Tokens
 from tests.fakes import NOON, MemoryJournal, SteppingNow, account_state, mail
 
 LIMITS = Limits(step_seconds=30, ping_seconds=60, stalled_seconds=60)
@@ -663,6 +664,23 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(rig.connect().take(), BUSY)
         other = rig.factory.buildProtocol(IPv4Address("TCP", "127.0.0.2", 1))
         self.assertIsInstance(other, NotifyProtocol)
+
+    def test_connections_of_a_network(self) -> None:
+        """Who owns a /64 of IPv6 has no more places than who owns one address."""
+        door = Door(keeper=Tokens(Clock()).keeper)
+        rig = Rig(Limits(connections_per_address=3, strangers_per_address=1), door=door)
+
+        def come(host: str) -> bytes:
+            protocol = rig.factory.buildProtocol(IPv6Address("TCP", host, 1))
+            assert protocol is not None
+            line = Line(protocol)
+            protocol.makeConnection(line)
+            return line.take()
+
+        self.assertEqual(come("2001:db8::1"), b"")
+        for _ in range(4):  # first no room for a stranger, then no place
+            self.assertEqual(come("2001:db8::2"), BUSY)
+        self.assertEqual(come("2001:db8:0:1::1"), b"")
 
     def test_loopback_only(self) -> None:
         """Who comes from beyond loopback is not served, whatever the listener is."""

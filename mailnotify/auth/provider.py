@@ -24,10 +24,11 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IStreamClientEndpoint,
 )
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
-from twisted.web.client import URI, Agent, FileBodyProducer, readBody
+from twisted.web.client import URI, Agent, FileBodyProducer, ResponseDone
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
@@ -104,8 +105,31 @@ class Provider:
         agent = Agent.usingEndpointFactory(self._clock, line)
         content = FileBodyProducer(BytesIO(urlencode(form).encode("ascii")))
         response = await agent.request(b"POST", url.encode("ascii"), Headers(_HEADERS), content)
-        body = await readBody(response)
-        return Answer(peer=line.peer, status=response.code, body=body, hidden=hidden(form))
+        body = _Body()
+        response.deliverBody(body)
+        read = await body.read
+        return Answer(peer=line.peer, status=response.code, body=read, hidden=hidden(form))
+
+
+class _Body(Protocol):
+    """The rest of an answer; `readBody` wants a transport that `Agent` does not give it.
+
+    Attributes:
+        read: fires with it, or with what broke it off.
+    """
+
+    def __init__(self) -> None:
+        self.read: Deferred[bytes] = Deferred()
+        self._received = bytearray()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._received += data  # `_Bounded` counts
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if reason.check(ResponseDone, PotentialDataLoss):  # an answer may end with its connection
+            self.read.callback(bytes(self._received))
+        else:
+            self.read.errback(reason)
 
 
 @implementer(IAgentEndpointFactory)

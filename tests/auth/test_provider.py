@@ -168,6 +168,17 @@ class AskTests(ProviderCase):
         error = await self.fails(self.ask(), NotConnected)
         self.assertIn("refused", str(error))
 
+    async def test_answer_without_a_length(self) -> None:
+        """It ends with its connection; one with a length that ends before is none."""
+        body = b'{"access_token": "x"}'
+        for length, kind in ((b"", None), (b"Content-Length: 99\r\n", NotConnected)):
+            raw = _Once(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n" + body)
+            if kind is None:
+                self.assertEqual((await self.ask_raw(raw)).body, body)
+            else:
+                await self.fails(self.ask_raw(raw), kind)
+        self.assertEqual(self.flushWarnings(), [])
+
     async def test_cancelled(self) -> None:
         """A question that nobody waits for any more is cut."""
         asked = self.ask(stall)
@@ -245,6 +256,18 @@ class _Never:
 
     def connect(self, protocolFactory: object) -> Deferred[Any]:
         return Deferred(lambda _: setattr(self, "is_cancelled", True))
+
+
+class _Once(Protocol):
+    """Says something to whoever asks, and is gone."""
+
+    def __init__(self, said: bytes) -> None:
+        self._said = said
+
+    def dataReceived(self, data: bytes) -> None:
+        transport: Any = self.transport
+        transport.write(self._said)
+        transport.loseConnection()
 
 
 class _Flood(Protocol):

@@ -2,7 +2,9 @@
 --
 -- Copy this file into Wireshark's folder for personal Lua plugins (Help, About,
 -- Folders), or:  tshark -X lua_script:mailnotify.lua -Y mailnotify -i lo
--- Port 5050 is taken for it; for another one, use "Decode As ... mailnotify".
+-- Port 5050 is taken for it, and 5051 for it in TLS, which is read where the client or the
+-- service has written its keys down (SSLKEYLOGFILE, tls.keylog_file). For other ports, use
+-- "Decode As": tcp.port and tls.port as mailnotify.
 
 local mailnotify = Proto("mailnotify", "mailnotify line protocol")
 
@@ -186,3 +188,8 @@ function mailnotify.dissector(tvb, pinfo, root)
 end
 
 DissectorTable.get("tcp.port"):add(5050, mailnotify)
+
+-- In TLS, as far as Wireshark has the keys: from the first byte, and after STARTTLS.
+DissectorTable.get("tcp.port"):add(5051, Dissector.get("tls"))
+DissectorTable.get("tls.port"):add(5051, mailnotify)
+DissectorTable.get("tls.port"):add(5050, mailnotify)

@@ -97,7 +97,7 @@ class MailboxClient(imap4.IMAP4Client):
     ) -> None:
         super().__init__()
         self.peer = peer
-        self.greeted: Moment[StatusResponse] = Moment()
+        self.greeted: Moment[Status] = Moment()
         self.secured: Moment[None] = Moment()
         self.lost: Moment[PeerError] = Moment()
         self.is_secure = False
@@ -285,7 +285,7 @@ class MailboxClient(imap4.IMAP4Client):
             raise ProtocolViolated(peer=self.peer, found=found, expected="an IMAP greeting")
         self._observe(response)
         if self._ending is None:
-            self.greeted.happen(response)
+            self.greeted.happen(response.status)
 
     def _finish(self, tagged: Tagged, framed: Framed) -> None:
         if tagged.code is not None and tagged.code.capabilities is not None:

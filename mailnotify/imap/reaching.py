@@ -49,8 +49,8 @@ async def reach(
         await client.secured.wait()
         await client.greeted.wait()
         return client
-    greeting = await client.greeted.wait()
-    if greeting.status is Status.PREAUTH:
+    status = await client.greeted.wait()
+    if status is Status.PREAUTH:
         reason = "it takes us for logged in before TLS"
         raise ChannelInsecure(peer=client.peer, reason=reason)
     if "STARTTLS" not in await know_capabilities(client):

@@ -109,7 +109,7 @@ async def open_session(
         reached = Deferred.fromCoroutine(reach(account, connector, build))
         await reached.addTimeout(seconds, clock, too_late)
         assert client is not None
-        if (await client.greeted.wait()).status is not Status.PREAUTH:
+        if await client.greeted.wait() is not Status.PREAUTH:
             await log_in(client, await credentials())
         maker = await introduce(client)
         return _session(client, account, clock, habits, maker)
@@ -176,7 +176,7 @@ class Session:
         self._habits = habits
         self._heard_at = clock.seconds()
         self._fetches = 0
-        self._mailbox = ""
+        self.mailbox = ""
         self._uidvalidity = 0
         self.capabilities = habits.believed(client.capabilities or frozenset())
         client.listener = self._hear
@@ -198,7 +198,7 @@ class Session:
     ) -> MailboxStatus:
         """See `IMailSession.examine`."""
         self._hush()
-        self._mailbox = mailbox
+        self.mailbox = mailbox
         parameter = self._resync.opening(since, known)
         status, view = await examine(self._run, mailbox, self._client.peer, parameter)
         self._resync.opened()
@@ -230,7 +230,7 @@ class Session:
             self._may_compress = False
             await self._client.compress()
         if not self._fetching.is_in_backlog(first_uid):
-            self._hints.forget(self._mailbox)  # the answer will have all that was hinted so far
+            self._hints.forget(self.mailbox)  # the answer will have all that was hinted so far
         self._fetches += 1
         try:
             fetched = await self._fetching.fetch(first_uid)
@@ -304,7 +304,7 @@ class Session:
 
     async def status(self) -> MailboxStatus | None:
         """See `IMailSession.status`."""
-        status = await ask_status(self._run, self._mailbox)
+        status = await ask_status(self._run, self.mailbox)
         self._awaiting.hurry()  # an EXISTS that came before the answer is a hint already
         if status is not None and status.uidvalidity:
             self._check_uidvalidity(status.uidvalidity)
@@ -404,7 +404,7 @@ class Session:
         """Whether a STATUS was asked for, and is taken care of where it was."""
         if command is None or command.name != "STATUS":
             return command is not None and isinstance(command.collect, Survey)
-        return isinstance(command.collect, Survey) or key(items.name) == key(self._mailbox)
+        return isinstance(command.collect, Survey) or key(items.name) == key(self.mailbox)
 
     def _exists(self) -> None:
         if self._is_notified and not self._fetches:
@@ -420,7 +420,7 @@ class Session:
             self._client.abort(ProtocolViolated(peer=peer, found=found, expected=expected))
 
     def _hint_here(self) -> None:
-        self._hints.hint(self._mailbox, None)
+        self._hints.hint(self.mailbox, None)
 
     def _hush(self) -> None:
         """No IDLE and no timer, until somebody listens again."""

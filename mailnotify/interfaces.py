@@ -189,7 +189,7 @@ class IMailSession(Interface):
         "The highest UID that `fetch` has met of the messages that were there at `examine`; 0 "
         "if none. A UIDNEXT that is not above it was wrong."
     )
-
+    mailbox: str = Attribute("Which one is open, or was to be; empty before `examine`.")
     has_changed: bool = Attribute("Messages were read or removed, and it must be asked which.")
 
     def follow(told: Callable[[NumberSet, bool], None]) -> Awaitable[None]:

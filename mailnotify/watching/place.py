@@ -54,6 +54,7 @@ class Place:
         is_brought: by a pattern, so that it may be gone.
         since: when it was not there yet; None if it may have been there for ever.
         freshness: what of it was looked at, and when.
+        held: messages that are gone, or in a mailbox that has another name now.
     """
 
     _log = Logger()
@@ -76,6 +77,7 @@ class Place:
         self.is_brought = False
         self.since: datetime | None = None
         self.freshness = Freshness()
+        self.held: Sequence[Ref] = ()
         self._owes = False
         self._promised = 0
         self._replaced: NewMail | None = None
@@ -157,16 +159,36 @@ class Place:
 
         What cannot be journalled now is told again by the server when the mailbox is
         opened the next time, since the cursor stays where it is.
+
+        If all are gone at once, a mailbox that a pattern brings may have been renamed,
+        which some servers tell in no other way: it is `held`, until `release`.
         """
         cursor = self.cursor
         if cursor is None:
             return
         found = list(uids) if len(uids) <= _FEW else uids.among(self.known())
-        kind = MailGone if is_gone else MailSeen
-        events = [_fate(kind, self._ref(uid, cursor.uidvalidity)) for uid in found]
+        refs = [self._ref(uid, cursor.uidvalidity) for uid in found]
+        if not is_gone:
+            self._journal_fate(MailSeen, refs)
+        elif self.is_brought and self._are_all(found):
+            self.held = refs
+        else:
+            self._journal_fate(MailGone, refs)
+
+    def release(self) -> None:
+        """What was held is gone, unless the journal knows it under another name by now."""
+        held, self.held = self.held, ()
+        self._journal_fate(MailGone, held)
+
+    def _are_all(self, uids: Sequence[int]) -> bool:
+        """Whether nothing is known beside these."""
+        known = self.known(len(uids) + 1)
+        return bool(known) and set(known) <= set(uids)
+
+    def _journal_fate(self, kind: type[MailSeen] | type[MailGone], refs: Sequence[Ref]) -> None:
         try:
-            if events:
-                self._accept(events, None)
+            if refs:
+                self._accept([_fate(kind, each) for each in refs], None)
         except JournalUnwritable:
             self._owes = True
 

@@ -73,6 +73,7 @@ class Reading:
         self._is_first_sight = False
         self._agenda = Agenda(clock)
         self._is_listening = False
+        self._changed: Callable[[], None] = lambda: None
         self._compared_uidnext = 0
 
     @property
@@ -101,6 +102,8 @@ class Reading:
 
     async def catch_up(self, changed: Callable[[], None]) -> None:
         """Journal all that is new; from the first time on, `changed` tells of more."""
+        self._changed = changed
+        await self._look_after_held()
         if self._is_look_due:
             await self._look()
         while (place := self._agenda.take(self.home, is_away=self._is_away)) is not None:
@@ -180,6 +183,20 @@ class Reading:
 
     def _told(self, uids: NumberSet, is_gone: bool) -> None:
         self._entered.told(uids, is_gone=is_gone)
+        if self._entered.held:
+            self._changed()
+
+    async def _look_after_held(self) -> None:
+        """All messages of a mailbox are gone: is it empty, or not there any more?"""
+        held = {each.mailbox: each for each in self._places.values() if each.held}
+        if not held or self._census is None:
+            return
+        statuses = await self.session.survey(list(held))
+        for mailbox, place in held.items():
+            if mailbox in statuses:
+                place.release()
+            else:
+                self._census.want()
 
     # -- which mailboxes there are
 
@@ -193,9 +210,10 @@ class Reading:
         places = {
             key(each.mailbox): each for each in await self._census.look(self.session, self.home)
         }
+        if self._open is None or self.session.mailbox != self._open.mailbox:
+            self._open, self._is_listening = None, False  # to look may have opened another one
         if places == self._places:
             return
-        self._open, self._is_listening = None, False  # to look may have opened another one
         before, self._places = self._places, places
         gone = {each for each in before.values() if places.get(key(each.mailbox)) is not each}
         self._agenda.forget(gone)

@@ -263,7 +263,9 @@ class Roster:
 
     def _dismiss(self, lost: Sequence[str]) -> None:
         for each in lost:
-            self.places.pop(each).witness.end()
+            place = self.places.pop(each)
+            place.release()
+            place.witness.end()
         if lost:
             self._log.info("no longer watching {names}: gone", names=self._shown(*lost))
 

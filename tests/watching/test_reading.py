@@ -442,6 +442,54 @@ class ToldOfReadingTests(ReadingCase):
         self.assertTrue(self.result(self.reading.poll()))
 
 
+class Surveyor:
+    """A census that opens another mailbox when it looks, as for the id of a new one."""
+
+    roots = ("",)
+    is_due = True
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self._places = places
+
+    def told(self, item: object) -> bool:
+        return False
+
+    saw = told
+
+    def want(self) -> None:
+        self.is_due = True
+
+    async def look(self, session: FakeSession, home: Place) -> Sequence[Place]:
+        self.is_due = False
+        await session.examine("Lists")
+        return self._places
+
+    def begin(self, found: Sequence[tuple[Place, MailboxStatus]]) -> None:
+        for place, status in found:
+            place.begin(status)
+
+    def remember(self) -> None:
+        pass
+
+
+class LookingTests(ReadingCase):
+    """A look for mailboxes that leaves another one open."""
+
+    def test_back_home(self) -> None:
+        """The home is opened again, though nothing has come or gone; its mail is its own."""
+        surveyor = Surveyor(self.places)
+        self.reading = Reading(self.session, self.places, self.clock, census=surveyor)
+        self.begin()
+        surveyor.want()
+        self.take_calls()
+        self.session.others["Lists"] = [7]
+        self.catch_up()
+        self.assertEqual(self.take_calls(), ["examine Lists", "examine INBOX", "fetch", "listen"])
+        self.session.arrive(4)
+        self.catch_up()
+        self.assertEqual(self.announced(), [("INBOX", 4)])
+
+
 class FloodTests(ReadingCase):
     """More than one batch."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from twisted.internet.defer import Deferred
@@ -11,10 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.config.schema import Timing
 from mailnotify.core.backoff import Backoff
-from mailnotify.core.events import NewMail
+from mailnotify.core.events import MailGone, NewMail
 from mailnotify.core.patterns import read_wanted
 from mailnotify.errors import CommandRefused
-from mailnotify.imap.responses import ListItem
+from mailnotify.imap.responses import ListItem, NumberSet
 from mailnotify.interfaces import IMailSession
 from mailnotify.watching.crew import Crew, Seat
 from mailnotify.watching.place import Place
@@ -475,6 +476,52 @@ class WithoutNotifyTests(ComingTests):
         self.assertEqual(sorted(homes), ["INBOX", "Lists/b", "Lists/new"])
         self.assertEqual(homes[0], "INBOX")
         self.assertEqual(len(self.server.sessions), 5)
+
+
+class VanishedTests(RosterCase):
+    """All messages of an open mailbox are gone at once, as some servers tell a rename."""
+
+    capabilities = frozenset({"IDLE"})
+
+    def vanish(self, change: Callable[[], None]) -> list[tuple[str, str]]:
+        """What is told of two announced messages of Lists/a after this has happened to it."""
+        self.start()
+        self.arrive("Lists/a", 5, 6)
+        self.assertEqual(len(self.announced()), 2)
+        (lists,) = [each for each in self.server.open if each.mailbox == "Lists/a"]
+        change()
+        lists.told(NumberSet(((5, 6),)), True)
+        self.advance(2 * _POLL_SECONDS)
+        events = [each.event for each in self.journal.read(0, 100)]
+        return [(each.mailbox, type(each).__name__) for each in events if each.uid == 5][1:]
+
+    def test_renamed(self) -> None:
+        """They are where they were, and nothing is told; what becomes of them later is."""
+        self.assertEqual(self.vanish(lambda: self.server.rename("Lists/a", "Lists/z")), [])
+        self.assertEqual(list(self.roster.places["Lists/z"].known()), [5, 6])
+
+    def test_emptied(self) -> None:
+        """A mailbox that is still there has lost them."""
+        self.assertEqual(
+            self.vanish(lambda: self.server.mailboxes["Lists/a"].clear()), [("Lists/a", "MailGone")]
+        )
+
+    def test_one_of_several(self) -> None:
+        """What is removed beside others is told at once."""
+        self.start()
+        self.arrive("Lists/a", 5, 6)
+        (lists,) = [each for each in self.server.open if each.mailbox == "Lists/a"]
+        lists.calls.clear()
+        lists.told(NumberSet(((6, 6),)), True)
+        self.assertIsInstance(self.journal.entries[-1].event, MailGone)
+        self.assertEqual(lists.calls, [])
+
+    def test_deleted(self) -> None:
+        """So has one that is gone for good."""
+        self.assertEqual(
+            self.vanish(lambda: self.server.delete("Lists/a")), [("Lists/a", "MailGone")]
+        )
+        self.assertNotIn("Lists/a", self.watched())
 
 
 class SweepTests(WithoutNotifyTests):

@@ -102,12 +102,26 @@ class Fake(Conversation):
         told = b"".join(self.fetched(uid, items) for uid in self.uids[min(ends) - 1 : max(ends)])
         self._end("FETCH", told + self.news())
 
+    def news(self, *, may_remove: bool = False) -> bytes:
+        """In as little time for ten thousand letters as for one: they have all UIDs from 1 on."""
+        added = range(len(self.uids) + 1, self.box.uidnext) if self.is_selected else ()
+        self.uids += added
+        return b"* %d EXISTS\r\n* 0 RECENT\r\n" % len(self.uids) if added else b""
+
+    def _expand(self, words: bytes) -> list[int]:
+        found: list[int] = []
+        for part in words.split(b","):
+            first, _, last = part.partition(b":")
+            ends = [len(self.uids) if end == b"*" else int(end) for end in (first, last or first)]
+            found += self.uids[min(ends) - 1 : max(ends)]
+        return found
+
     def fetched(self, uid: int, items: bytes = b"") -> bytes:
         told = b"UID %d" % uid
         if b"FLAGS" in items:
             told += b" FLAGS ()"
         if b"INTERNALDATE" in items:
-            told += b' INTERNALDATE "02-Jan-2026 12:00:00 +0000"'
+            told += b' INTERNALDATE "%b"' % self._server.arrived
         if b"RFC822.SIZE" in items:
             told += b" RFC822.SIZE 345"
         if b"BODYSTRUCTURE" in items:
@@ -126,6 +140,7 @@ class Server(Factory):
 
     def __init__(self) -> None:
         self.boxes: dict[bytes, Box] = {}
+        self.arrived = b""
         self.asked = 0
         self.commands = 0
 
@@ -147,6 +162,7 @@ class Orders(LineReceiver):
     def lineReceived(self, line: bytes) -> None:
         word, *rest = line.split()
         server: Server = self.factory.server
+        server.arrived = time.strftime("%d-%b-%Y %H:%M:%S +0000", time.gmtime()).encode()
         answer = b"done"
         if word == b"letter":
             server.box(rest[0]).add(b"%d" % time.monotonic_ns())

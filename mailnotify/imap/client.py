@@ -36,7 +36,7 @@ from mailnotify.errors import (
     PeerError,
     ProtocolViolated,
 )
-from mailnotify.imap.commands import Command, Pipeline, Step
+from mailnotify.imap.commands import Command, Idle, Pipeline, Step
 from mailnotify.imap.compressing import Compression
 from mailnotify.imap.framer import Framed, Framer
 from mailnotify.imap.inherited import Inherited
@@ -151,11 +151,7 @@ class MailboxClient(imap4.IMAP4Client):
     def sendCommand(self, cmd: imap4.Command) -> Deferred[object]:
         """Carry a verb of the base class on our path. Needed by all of them."""
         result: Deferred[object] = Deferred()
-        command = Inherited(cmd, result)
-        if self._ending is not None:
-            command.fail(self._ending)
-        else:
-            self.submit(command)
+        self.submit(Inherited(cmd, result))
         return result
 
     def startTLS(self, contextFactory: object = None) -> Deferred[None]:
@@ -202,12 +198,14 @@ class MailboxClient(imap4.IMAP4Client):
         if self._ending is None:
             self._pipeline.submit(*group)
             self._settle()
+            return
+        for command in group:
+            command.fail(self._gone())
 
     def expect(self, command: Command) -> Deferred[Tagged]:
         """The answer to a command that is submitted next, or behind another one."""
         if self._ending is not None:
-            reason = clean(str(self._ending), REASON_BYTES)
-            return fail(NotConnected(peer=self.peer, reason=reason))
+            return fail(self._gone())
 
         def cancel(_: Deferred[Tagged]) -> None:
             self._answers.pop(command, None)  # it is not there while we end
@@ -215,6 +213,10 @@ class MailboxClient(imap4.IMAP4Client):
 
         answer = self._answers[command] = Deferred(cancel)
         return answer
+
+    def _gone(self) -> NotConnected:
+        """For who comes when all is over."""
+        return NotConnected(peer=self.peer, reason=clean(str(self._ending), REASON_BYTES))
 
     async def secure(self, options: object) -> None:
         """STARTTLS (RFC 9051 §6.2.1); whatever was learned before it is forgotten.
@@ -294,6 +296,8 @@ class MailboxClient(imap4.IMAP4Client):
         command = self._pipeline.finished(tagged)
         if isinstance(command, Inherited):
             command.end(tagged, framed)
+        elif isinstance(command, Idle):
+            command.end(tagged)
         elif command is not None and (answer := self._answers.pop(command, None)) is not None:
             # What comes next may be sent in answer to this: first free the line.
             answer.callback(tagged)
@@ -383,8 +387,7 @@ class MailboxClient(imap4.IMAP4Client):
         left = self._pipeline.clear()
         answers, self._answers = self._answers, {}
         for command in left:
-            if isinstance(command, Inherited):
-                command.fail(reason)
+            command.fail(reason)
         for answer in answers.values():
             if not answer.called:
                 answer.errback(Failure(reason))

@@ -22,6 +22,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable
 
+from mailnotify.errors import PeerError
 from mailnotify.imap.responses import Response, Tagged
 
 CRLF = b"\r\n"
@@ -40,6 +41,8 @@ class Command:
             sent something itself.
         collect: gets each untagged response that comes while the command runs.
     """
+
+    __slots__ = ("_arguments", "collect", "name", "reply", "tag")
 
     def __init__(
         self,
@@ -65,20 +68,31 @@ class Command:
             words.append(self._arguments)
         return b" ".join(words) + CRLF
 
+    def fail(self, error: PeerError) -> None:
+        """The connection ended before the answer came."""
+
 
 class Idle(Command):
     """IDLE (RFC 2177). Runs from the server's ``+`` until our ``DONE``.
 
-    Args:
-        began: called when the server says ``+``.
+    Attributes:
+        is_running: the server has begun it.
+        is_ended: we have sent DONE: what comes now is the end that we asked for.
     """
 
-    def __init__(self, began: Callable[[], None]) -> None:
+    __slots__ = ("is_ended", "is_running")
+
+    def __init__(self) -> None:
         super().__init__("IDLE")
-        self.began = began
         self.is_running = False
         self.is_ended = False
-        """Whether we have sent DONE: what comes now is the end that we asked for."""
+
+    def begin(self) -> None:
+        """The server says ``+``."""
+        self.is_running = True
+
+    def end(self, tagged: Tagged) -> None:
+        """The server has ended or refused it."""
 
     @property
     def is_listening(self) -> bool:
@@ -153,8 +167,7 @@ class Pipeline:
         """The server said ``+``. One that nobody asked for is counted and passed over."""
         command = self.running
         if isinstance(command, Idle) and not command.is_running:
-            command.is_running = True
-            command.began()
+            command.begin()
         elif command is not None and command.reply is not None:
             line = command.reply(text)
             self._out += b"" if line is None else line + CRLF

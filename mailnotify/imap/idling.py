@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mailnotify.errors import CommandRefused
+from mailnotify.errors import CommandRefused, PeerError
 from mailnotify.imap.client import MailboxClient
 from mailnotify.imap.commands import Idle
 from mailnotify.imap.habits import Habits
@@ -27,6 +27,26 @@ from mailnotify.imap.responses import Tagged
 
 PAUSE_SECONDS = 1.0
 """Before the next IDLE when a server ended one by itself: no hammering, not blind for long."""
+
+
+class _Kept(Idle):
+    """An IDLE that another one follows."""
+
+    __slots__ = ("_idling",)
+
+    def __init__(self, idling: Idling) -> None:
+        super().__init__()
+        self._idling = idling
+
+    def begin(self) -> None:
+        super().begin()
+        self._idling.begun(self)
+
+    def end(self, tagged: Tagged) -> None:
+        self._idling.ended(self, tagged)
+
+    def fail(self, error: PeerError) -> None:
+        self._idling.lost(error)
 
 
 class Idling:
@@ -37,6 +57,11 @@ class Idling:
         habits: of the host.
         hint: called when there may be news that the server did not tell.
     """
+
+    __slots__ = (
+        *("_burst", "_client", "_clock", "_habits", "_hint", "_is_refused", "_is_wanted"),
+        *("_renewal_seconds", "_started", "_timer"),
+    )
 
     _log = Logger()
 
@@ -56,6 +81,7 @@ class Idling:
         self._is_wanted = False
         self._is_refused = False
         self._burst: Idle | None = None
+        self._started: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
 
     @property
@@ -71,14 +97,19 @@ class Idling:
         """
         if self._is_refused:
             return succeed(None)
-        started: Deferred[None] = Deferred()
+        started = self._started = Deferred()
         self._is_wanted = True
-        self._client.submit(self._make(started))
+        self._client.submit(_Kept(self))
         return started
 
     def next(self) -> tuple[Idle, ...]:
         """What has to follow a command: the next IDLE, or nothing."""
-        return (self._make(),) if self._is_wanted else ()
+        if not self._is_wanted:
+            return ()
+        idle = _Kept(self)
+        if not self._habits.is_stepwise:
+            self._burst = idle
+        return (idle,)
 
     @property
     def is_in_burst(self) -> bool:
@@ -90,41 +121,37 @@ class Idling:
         self._is_wanted = False
         self._cancel_timer()
 
-    def _make(self, started: Deferred[None] | None = None) -> Idle:
-        """An IDLE that looks after its own renewal; fires `started` once."""
-        is_burst = started is None and not self._habits.is_stepwise
-        if started is None:
-            started = Deferred()
-            started.addErrback(lambda _: None)  # whoever awaits the connection is told
+    # -- what becomes of an IDLE
 
-        def begun() -> None:
-            if idle is self._burst:
-                self._burst = None
-                self._habits.took_burst()
-            self._schedule(self._habits.idle_seconds(self._renewal_seconds))
-            started.callback(None)
+    def begun(self, idle: Idle) -> None:
+        """The server listens."""
+        if idle is self._burst:
+            self._burst = None
+            self._habits.took_burst()
+        self._schedule(self._habits.idle_seconds(self._renewal_seconds))
+        self._tell_started(None)
 
-        def lost(failure: Failure) -> None:
-            if not started.called:
-                started.errback(failure)
-
-        idle = Idle(begun)
-        if is_burst:
-            self._burst = idle
-        self._client.expect(idle).addCallbacks(self._ended, lost, (idle, started))
-        return idle
-
-    def _ended(self, tagged: Tagged, idle: Idle, started: Deferred[None]) -> None:
+    def ended(self, idle: Idle, tagged: Tagged) -> None:
+        """The server listens no more, or will not."""
         if not idle.is_running and idle is self._burst and self._habits.broke_at_burst():
             self._give_up_bursts(tagged)
         elif not idle.is_running:
             self._log.info("{peer} refuses IDLE: {said}", peer=self._client.peer, said=tagged.text)
             self._is_refused = True
             self.stop()
-            started.callback(None)
+            self._tell_started(None)
         elif not idle.is_ended and self._is_wanted:
             self._schedule(PAUSE_SECONDS)
             self._hint()
+
+    def lost(self, error: PeerError) -> None:
+        """The connection is gone; whoever awaits that is told by it."""
+        self._tell_started(Failure(error))
+
+    def _tell_started(self, outcome: Failure | None) -> None:
+        started, self._started = self._started, None
+        if started is not None:
+            started.callback(outcome)
 
     def _give_up_bursts(self, tagged: Tagged) -> None:
         """It began an IDLE by itself before, and will not behind another command."""
@@ -143,7 +170,7 @@ class Idling:
             self._timer = self._clock.callLater(seconds, self._renew)
 
     def _renew(self) -> None:
-        self._client.submit(self._make())
+        self._client.submit(*self.next())
 
     def _cancel_timer(self) -> None:
         if self._timer is not None and self._timer.active():

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.mail import imap4
 from twisted.python.failure import Failure
 
+from mailnotify.errors import PeerError
 from mailnotify.imap.commands import Command
 from mailnotify.imap.framer import Framed
 from mailnotify.imap.responses import Status, Tagged
@@ -19,6 +20,8 @@ from mailnotify.imap.responses import Status, Tagged
 
 class Inherited(Command):
     """One of Twisted's commands, in the form of ours."""
+
+    __slots__ = ("_result", "_theirs")
 
     def __init__(self, theirs: imap4.Command, result: Deferred[object]) -> None:
         super().__init__(theirs.command.decode("ascii"), theirs.args or b"", reply=self._continue)
@@ -43,7 +46,7 @@ class Inherited(Command):
             if not self._result.called:
                 self._result.errback(Failure())
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: PeerError) -> None:
         """The connection ended first."""
         if not self._result.called:
             self._result.errback(Failure(error))

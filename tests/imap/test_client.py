@@ -84,7 +84,7 @@ class UntaggedTests(ClientCase):
 
     def test_during_idle(self) -> None:
         """During IDLE news is heard at once, not at its end (row 2)."""
-        self.client.submit(Idle(lambda: None))
+        self.client.submit(Idle())
         self.server.pump()
         self.server.say(b"* 3 EXISTS\r\n")
         self.assertEqual(self.heard, [Exists(count=3)])
@@ -272,7 +272,7 @@ class DeadlineTests(ClientCase):
     def test_quiet_is_no_fault(self) -> None:
         """Without a command, or in a running IDLE, silence is allowed for hours (row 10)."""
         self.clock.advance(10_000)
-        self.client.submit(Idle(lambda: None))
+        self.client.submit(Idle())
         self.server.pump()
         self.clock.advance(10_000)
         self.assertFalse(self.server.transport.is_aborted)
@@ -281,7 +281,7 @@ class DeadlineTests(ClientCase):
     def test_idle_without_plus(self) -> None:
         """An IDLE that never begins is cut (row 2)."""
         self.answer(b"IDLE", b"", b"")
-        idle = Idle(lambda: None)
+        idle = Idle()
         answer = self.client.run(idle)
         self.server.pump()
         self.clock.advance(60)
@@ -290,7 +290,7 @@ class DeadlineTests(ClientCase):
     def test_done_without_end(self) -> None:
         """A DONE that is never answered is cut (row 2)."""
         self.answer(b"IDLE", b"+ idling\r\n", b"")
-        self.client.submit(Idle(lambda: None))
+        self.client.submit(Idle())
         self.server.pump()
         answer = self.client.run(Command("NOOP"))
         self.clock.advance(60)
@@ -310,17 +310,17 @@ class IdleTests(ClientCase):
 
     def test_renewal_is_one_write(self) -> None:
         """DONE and the next IDLE go out together."""
-        self.client.submit(Idle(lambda: None))
+        self.client.submit(Idle())
         self.server.pump()
-        self.client.submit(Idle(lambda: None))
+        self.client.submit(Idle())
         self.assertRegex(self.server.writes[0], rb"\ADONE\r\n[0-9A-F]+2 IDLE\r\n\Z")
         self.assertEqual(len(self.server.writes), 1)
 
     def test_burst(self) -> None:
         """DONE, a command and the next IDLE go out together."""
-        self.client.submit(Idle(lambda: None))
+        self.client.submit(Idle())
         self.server.pump()
-        answer = self.client.run(Command("NOOP"), Idle(lambda: None))
+        answer = self.client.run(Command("NOOP"), Idle())
         self.assertRegex(self.server.writes[0], rb"\ADONE\r\n\w+2 NOOP\r\n\w+3 IDLE\r\n\Z")
         self.server.pump()
         self.assertEqual(self.successResultOf(answer).status, Status.OK)
@@ -328,7 +328,7 @@ class IdleTests(ClientCase):
     def test_no_done_before_the_plus(self) -> None:
         """DONE waits until the server has begun, and the command behind it too."""
         self.answer(b"IDLE", b"", b"TAG OK\r\n")
-        self.client.submit(Idle(lambda: None))
+        self.client.submit(Idle())
         self.server.pump()
         answer = self.client.run(Command("NOOP"))
         self.assertEqual(self.server.writes, [])
@@ -339,7 +339,13 @@ class IdleTests(ClientCase):
     def test_plus_twice(self) -> None:
         """A second `+` changes nothing."""
         begun: list[int] = []
-        self.client.submit(Idle(lambda: begun.append(1)))
+
+        class Told(Idle):
+            def begin(self) -> None:
+                super().begin()
+                begun.append(1)
+
+        self.client.submit(Told())
         self.server.pump()
         self.server.say(b"+ still here\r\n")
         self.assertEqual((begun, self.server.heard), ([1], [b"IDLE"]))
@@ -352,9 +358,9 @@ class StepwiseTests(ClientCase):
 
     def test_burst(self) -> None:
         """It gets one line at a time."""
-        self.client.submit(Idle(lambda: None))
+        self.client.submit(Idle())
         self.server.pump()
-        answer = self.client.run(Command("NOOP"), Idle(lambda: None))
+        answer = self.client.run(Command("NOOP"), Idle())
         self.server.pump()
         self.assertEqual(self.server.heard, [b"IDLE", b"DONE", b"NOOP", b"IDLE"])
         self.assertTrue(all(each.count(b"\r\n") == 1 for each in self.server.all_writes))

@@ -15,7 +15,7 @@ session that reached LIVE proves that the server is well, not a TCP connection.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
 from typing import Final
 
@@ -47,6 +47,7 @@ from mailnotify.core.frames import (
     Bye,
     Edge,
     Gap,
+    Lacking,
     Live,
     Queued,
     Refused,
@@ -69,6 +70,13 @@ GRACE_SECONDS: Final = 0.5
 
 _NAMES_BYTES: Final = 500
 """Of the names of accounts in one line."""
+
+
+_LACKING: Final[Mapping[str, str]] = {
+    Lacking.EXPIRED: "they are older than what is kept",
+    Lacking.EPOCH: "the journal was rebuilt, or restored from a copy; all it has is shown",
+    Lacking.AHEAD: "an older copy of the journal was restored",
+}
 
 
 class Notice(enum.Enum):
@@ -284,9 +292,8 @@ class NotifyClient(Service):
                 self._remark(f"an event of a newer mailnotify ({frame.kind}) cannot be shown")
                 await self._move_up(frame.position)
             case Gap():
-                self._remark(
-                    f"messages from {frame.since} to {frame.to} cannot be shown: {frame.reason}"
-                )
+                why = _LACKING.get(frame.reason, frame.reason)
+                self._remark(f"messages from {frame.since} to {frame.to} cannot be shown: {why}")
                 await self._move(frame.to)
             case Live():
                 self._went_live()

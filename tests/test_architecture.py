@@ -181,6 +181,7 @@ SIBLINGS = {
     ("mailnotify.client", "mailnotify.stream"),
     ("mailnotify.stream", "mailnotify.loss"),
     ("mailnotify.serving.crowd", "mailnotify.hub"),
+    ("mailnotify.serving.feeds", "mailnotify.hub"),
     ("mailnotify.serving.server", "mailnotify.serving.crowd"),
     ("mailnotify.serving.server", "mailnotify.direct"),
     ("mailnotify.serving.server", "mailnotify.hub"),

@@ -249,7 +249,7 @@ class SessionTests(ClientCase):
         self.turn()
         self.assertEqual(self.shown(), [1])
         self.assertEqual(self.saved(), at(1, "e2"))
-        self.assertIn("from e1:10 to e2:0 cannot be shown: epoch", self.said(Notice.REMARK)[0])
+        self.assertIn("e1:10 to e2:0 cannot be shown: the journal was", self.said(Notice.REMARK)[0])
 
     def test_gap_may_go_back(self) -> None:
         """A server whose journal is behind us has the last word."""

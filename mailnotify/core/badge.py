@@ -12,6 +12,7 @@ from collections.abc import Collection
 
 from msgspec import Struct, structs
 
+from mailnotify.core.events import KINDS
 from mailnotify.core.frames import Subscribe
 from mailnotify.core.patterns import covers
 
@@ -57,6 +58,14 @@ class Badge(Struct, frozen=True, kw_only=True):
         """The accounts asked for that are not watched, or not his to know; both look the same."""
         known = [each for each in watched if not self.accounts or each in self.accounts]
         return tuple(each for each in asked.accounts if watched and each not in known)
+
+    def strange_kinds(self, asked: Subscribe) -> tuple[str, ...]:
+        """The kinds asked for that no event has, or none that he may see."""
+        return tuple(
+            each
+            for each in asked.kinds
+            if each not in KINDS or (self.kinds and each not in self.kinds)
+        )
 
 
 LOCAL = Badge()

@@ -278,11 +278,13 @@ class Subscribed(Struct, frozen=True, kw_only=True):
         is_new: the reader's name was not known (any more): `position` is no memory of it.
         unknown: the accounts that were asked for and are not watched here, or not for
             whoever asked; both look the same.
+        unknown_kinds: the same for kinds of events.
     """
 
     position: Position
     is_new: bool = False
     unknown: tuple[str, ...] = ()
+    unknown_kinds: tuple[str, ...] = ()
 
 
 class Queued(Struct, frozen=True, kw_only=True, tag_field="to", tag="SEND"):

@@ -76,6 +76,7 @@ class _SubscribedBody(Struct, tag_field="to", tag="SUBSCRIBE", omit_defaults=Tru
     position: str
     new: bool = False
     unknown: tuple[str, ...] = ()
+    unknown_kinds: tuple[str, ...] = ()
 
 
 class _SendBody(Struct, rename={"sender": "from"}, omit_defaults=True):
@@ -168,7 +169,12 @@ def _read_ok(rest: str) -> Welcome | Secured | Admitted | Subscribed | Queued:
     )
     if isinstance(body, _SubscribedBody):
         position = parse_position(body.position)
-        return Subscribed(position=position, is_new=body.new, unknown=body.unknown)
+        return Subscribed(
+            position=position,
+            is_new=body.new,
+            unknown=body.unknown,
+            unknown_kinds=body.unknown_kinds,
+        )
     return body
 
 
@@ -301,7 +307,7 @@ def _write_send(frame: Send) -> bytes:
 
 
 def _write_subscribed(frame: Subscribed) -> bytes:
-    body = _SubscribedBody(str(frame.position), frame.is_new, frame.unknown)
+    body = _SubscribedBody(str(frame.position), frame.is_new, frame.unknown, frame.unknown_kinds)
     return b"OK " + _encode_json(body)
 
 

@@ -1,11 +1,9 @@
-"""One subscriber's side of the dialogue, and what he is shown; still no transport.
+"""One subscriber's side of the dialogue; still no transport.
 
-A `Feed` takes pages from a `Reader` and speaks through a `ServerPeer`: plain
-lines at first, events once the subscriber has asked for them. `Subscriber` holds
-the peer and the feed of the stage, and answers the frames. A stranger has no feed,
-is told nothing of the mail, and has an `Admission` while he shows what he has. His
-connection (`mailnotify.serving.server`) brings bytes, and calls `pull` whenever there may
-be more to send and there is room for it.
+`Subscriber` holds the peer and the feed (`mailnotify.serving.feeds`) of the stage, and
+answers the frames. A stranger has no feed, is told nothing of the mail, and has an
+`Admission` while he shows what he has. His connection (`mailnotify.serving.connection`)
+brings bytes, and calls `pull` whenever there may be more to send and there is room for it.
 """
 
 from __future__ import annotations
@@ -26,12 +24,10 @@ from mailnotify.core.frames import (
     Ack,
     Admitted,
     Auth,
-    Bye,
     Code,
     Edge,
     Farewell,
     Hello,
-    Live,
     Part,
     Ping,
     Refused,
@@ -45,133 +41,12 @@ from mailnotify.core.frames import (
 )
 from mailnotify.core.wire import ServerPeer, Stage
 from mailnotify.errors import JournalUnreadable
-from mailnotify.hub import Hub, Page, Reader
+from mailnotify.hub import Hub
 from mailnotify.serving.admission import Admission, Visitor
-from mailnotify.serving.crowd import PAGE_BYTES, PAGE_ENTRIES, Place, SomePlain, Wish, lines_of
+from mailnotify.serving.crowd import SomePlain
+from mailnotify.serving.feeds import EventFeed, Feed, PlainFeed
 from mailnotify.serving.readers import Claim, Readers
 from mailnotify.serving.submission import NO_RIGHT, Post, Submission
-
-
-class Feed(Protocol):
-    """What is shown to one subscriber."""
-
-    @property
-    def wish(self) -> Wish:
-        """All that decides what that is."""
-
-    @property
-    def position(self) -> Position:
-        """What follows this was not shown yet."""
-
-    def go_on(self, place: Place) -> None:
-        """The crowd has shown what was wanted up to here."""
-
-    def pull(self, peer: ServerPeer) -> bool:
-        """Send the next page; return whether there is more at once.
-
-        Raises:
-            JournalUnreadable: the journal is damaged; nothing was sent.
-        """
-
-    def mark(self, peer: ServerPeer) -> None:
-        """Tell the position, if it has moved without a word."""
-
-
-class PlainFeed:
-    """One line for each new message, without replay and without a word about gaps."""
-
-    __slots__ = ("_reader", "wish")
-
-    def __init__(self, reader: Reader, wish: SomePlain | None = None) -> None:
-        self._reader = reader
-        self.wish: Wish = wish
-
-    @property
-    def position(self) -> Position:
-        """See `Feed`."""
-        return self._reader.position
-
-    def go_on(self, place: Place) -> None:
-        """See `Feed`."""
-        self._reader.position = place.position
-
-    def pull(self, peer: ServerPeer) -> bool:
-        """See `Feed`; at most `PAGE_ENTRIES` lines of 1 KiB."""
-        page = self._reader.pull(PAGE_ENTRIES)
-        lines = lines_of(page, self.wish)
-        if lines:
-            peer.relay(lines)
-        return page.has_more
-
-    def mark(self, peer: ServerPeer) -> None:
-        """See `Feed`; plain lines have no positions."""
-
-
-class EventFeed:
-    """Gaps, replay, ``LIVE``, live: what one `Subscribe` asked for."""
-
-    __slots__ = ("_is_live", "_is_poll", "_reader", "_told", "wish")
-
-    def __init__(self, reader: Reader, asked: Subscribe) -> None:
-        self.wish = replace(asked, since=Edge.NOW, poll=False, reader="")
-        self._reader = reader
-        self._is_poll = asked.poll
-        self._is_live = False
-        self._told = reader.position
-
-    @property
-    def position(self) -> Position:
-        """See `Feed`."""
-        return self._reader.position
-
-    def go_on(self, place: Place) -> None:
-        """See `Feed`."""
-        self._reader.position = place.position
-        self._told = max(self._told, place.told)
-
-    def pull(self, peer: ServerPeer) -> bool:
-        """See `Feed`; about `PAGE_BYTES` at most."""
-        page = self._reader.pull(PAGE_ENTRIES)
-        if page.gap:
-            peer.send(page.gap)
-        # The last words of a poll have a pull of their own: only when all else is taken.
-        is_poll_under_way = self._is_poll and bool(page.copies)
-        has_more = self._relay(page, peer) or page.has_more or is_poll_under_way
-        if not has_more and not self._is_live:
-            self._is_live = True
-            self._tell(peer)
-            if self._is_poll:
-                peer.send(Bye(reason=Farewell.POLLED))
-        return has_more
-
-    def mark(self, peer: ServerPeer) -> None:
-        """See `Feed`; without this, a narrow filter would resume ever further back."""
-        if self._is_live and self._told != self._reader.position:
-            self._tell(peer)
-
-    def _relay(self, page: Page, peer: ServerPeer) -> bool:
-        """Send what is wanted of a page; return whether a part was left for the next pull."""
-        lines: list[bytes] = []
-        size_bytes = seq = 0
-        for copy in page.copies:
-            if not self.wish.wants(copy.entry.event):
-                continue
-            lines.append(copy.line)
-            size_bytes += len(copy.line)
-            seq = copy.entry.seq
-            if size_bytes >= PAGE_BYTES:
-                break
-        if lines:
-            peer.relay(b"".join(lines))
-            self._told = Position(epoch=page.position.epoch, seq=seq)
-        if size_bytes < PAGE_BYTES:
-            return False
-        self._reader.position = self._told
-        return True
-
-    def _tell(self, peer: ServerPeer) -> None:
-        self._told = self._reader.position
-        peer.send(Live(position=self._told))
 
 
 class House(Protocol):
@@ -363,20 +238,24 @@ class Subscriber:
             reason = f"nothing of that may be shown to {self._badge.name}"
             self.peer.send(Refused(code=Code.DENIED, reason=reason))
             return
-        unknown = self._badge.strange(asked, self._house.accounts)
+        answer = partial(
+            Subscribed,
+            unknown=self._badge.strange(asked, self._house.accounts),
+            unknown_kinds=self._badge.strange_kinds(asked),
+        )
         if not asked.reader:
-            self._feed_from(asked.since, allowed, unknown)
+            self._feed_from(asked.since, allowed, answer)
         elif (refusal := self._claim_name(self._badge, asked.reader)) is not None:
             self.peer.send(refusal)
         else:
-            self._feed_named(allowed, unknown)
+            self._feed_named(allowed, answer)
 
     def _feed_from(
-        self, since: Since, allowed: Subscribe, unknown: tuple[str, ...], *, is_new: bool = False
+        self, since: Since, allowed: Subscribe, answer: Callable[..., Subscribed]
     ) -> Position:
         reader = self._house.hub.reader(since)
         self.feed = EventFeed(reader, allowed)
-        self.peer.send(Subscribed(position=reader.position, is_new=is_new, unknown=unknown))
+        self.peer.send(answer(position=reader.position))
         return reader.position
 
     def _claim_name(self, badge: Badge, name: str) -> Refused | None:
@@ -392,14 +271,15 @@ class Subscriber:
             return Refused(code=Code.READER, reason="too many readers have a name already")
         return None
 
-    def _feed_named(self, allowed: Subscribe, unknown: tuple[str, ...]) -> None:
+    def _feed_named(self, allowed: Subscribe, answer: Callable[..., Subscribed]) -> None:
         readers, claim = self._house.readers, self._claim
         assert readers is not None and claim is not None, "the name was claimed"
         if claim.seq is None:
-            readers.begin(claim, self._feed_from(allowed.since, allowed, unknown, is_new=True))
+            as_new = partial(answer, is_new=True)
+            readers.begin(claim, self._feed_from(allowed.since, allowed, as_new))
         else:
             kept = Position(epoch=self._house.hub.head.epoch, seq=claim.seq)
-            self._feed_from(kept, allowed, unknown)
+            self._feed_from(kept, allowed, answer)
 
     def _acknowledge(self, ack: Ack) -> None:
         readers, feed = self._house.readers, self.feed

@@ -77,6 +77,13 @@ class StrangeTests(SynchronousTestCase):
         self.assertEqual(LOCAL.strange(asked, []), ())
         self.assertEqual(LOCAL.strange(Subscribe(), ["home"]), ())
 
+    def test_kinds(self) -> None:
+        """Nobody waits for events of a kind that there is not, or not for him, unknowingly."""
+        asked = Subscribe(kinds=("mail", "mails", "gone"))
+        self.assertEqual(LOCAL.strange_kinds(asked), ("mails",))
+        self.assertEqual(Badge(kinds=("mail", "nope")).strange_kinds(asked), ("mails", "gone"))
+        self.assertEqual(LOCAL.strange_kinds(Subscribe()), ())
+
     @given(names, names, filters.filter(bool), filters)
     def test_nobody_learns_of_other_accounts(
         self, some: list[str], others: list[str], allowed: tuple[str, ...], asked: tuple[str, ...]

@@ -104,6 +104,7 @@ server_frames = st.one_of(
         position=positions,
         is_new=st.booleans(),
         unknown=st.lists(words, max_size=3).map(tuple),
+        unknown_kinds=st.lists(words, max_size=3).map(tuple),
     ),
     st.just(Secured()),
     st.builds(Queued, letter=st.integers(1, 10**17), message_id=words),

@@ -1,9 +1,11 @@
 """All subscribers of one service: one `NotifyProtocol` for each of them.
 
-The factory is the hub's one pokable for all of them. It gathers the pokes of a
-reactor turn into one write for each subscriber. Those who have had everything
-stand in the `Crowd`; those who replay get one page in a turn, and all of them
-together some milliseconds of it, so that they never hold up the live ones.
+The factory is the hub's one pokable for all of them. The first poke in a turn of the
+reactor is followed at once: a message that is durable waits for nothing. What comes
+later in the same turn is gathered, and leaves in the next in one write for each
+subscriber. Those who have had everything stand in the `Crowd`; those who replay get
+one page in a turn, and all of them together some milliseconds of it, so that they
+never hold up the live ones.
 """
 
 from __future__ import annotations
@@ -179,7 +181,9 @@ class NotifyFactory(Factory):
 
     def poke(self) -> None:
         """Serve the crowd, once in this turn of the reactor; the others come by themselves."""
-        self._schedule()
+        if self._turn_call is None:
+            self._schedule()  # for what comes after this
+            self._serve_crowd()
 
     def pull_soon(self, subscriber: NotifyProtocol) -> None:
         """Pull for this one in the next turn."""

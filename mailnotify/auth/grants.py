@@ -20,7 +20,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -38,6 +38,11 @@ _MOST_BYTES = 64 * 1024
 _UNTAME = re.compile(r"[^A-Za-z0-9.-]+")
 _WORKS_FROM_PRIORITY = 1
 """Below are keyring's backends that keep nothing, or keep it in the open."""
+
+_NO_KEYRING: Final = (
+    'Unlock it, or install one with mailnotify[keyring]; or write `store = "file"` into `oauth`.'
+)
+_OURS: Final = "`state_dir` and what is in it has to belong to the user whom mailnotify runs as."
 
 
 class Keyring(Protocol):
@@ -123,7 +128,7 @@ class GrantStore:
             self._path.unlink(missing_ok=True)  # what is older must not be found again
             return "the keyring"
         if self._store is TokenStore.KEYRING:
-            raise self.unavailable("there is no keyring that works")
+            raise self.unavailable("there is no keyring that works", _NO_KEYRING)
         try:
             self._make_folder()
             files.replace(self._path, data)
@@ -193,7 +198,9 @@ class GrantStore:
             found = keyring.get_password(SERVICE, self._holder.account)
         except Exception as error:  # each backend has exceptions of its own
             if self._store is TokenStore.KEYRING:
-                raise self.unavailable(f"the keyring: {type(error).__name__}") from None
+                raise self.unavailable(
+                    f"the keyring: {type(error).__name__}", _NO_KEYRING
+                ) from None
             return None
         return None if found is None else found.encode("utf-8", "replace")
 
@@ -208,7 +215,7 @@ class GrantStore:
         except Exception:  # each backend has exceptions of its own
             return False
 
-    def unavailable(self, reason: str) -> SecretUnavailable:
+    def unavailable(self, reason: str, advice: str = _OURS) -> SecretUnavailable:
         """An error that says which grant it is about."""
         origin = f"the OAuth2 grant of {clean(self._holder.account, 64)}"
-        return SecretUnavailable(origin=origin, reason=reason)
+        return SecretUnavailable(origin=origin, reason=reason, advice=advice)

@@ -44,6 +44,8 @@ LOCK_SECONDS: Final = 45.0
 
 _LOCK_RETRY_SECONDS: Final = 0.25
 
+_LOCKED: Final = "End the other `mailnotify login`, or whatever has hung while it renewed a token."
+
 CLIENT_ADVICE: Final = "Check `client_id`, `client_secret`, `scopes` and the endpoints of `oauth`."
 
 
@@ -206,7 +208,7 @@ async def lock(
         if descriptor is not None:
             return descriptor
         if clock.seconds() > give_up_at:
-            raise store.unavailable("another process holds its lock")
+            raise store.unavailable("another process holds its lock", _LOCKED)
         await deferLater(clock, _LOCK_RETRY_SECONDS, lambda: None)
 
 

@@ -182,6 +182,7 @@ class KeyringTests(StoreCase):
         for call in (store.load, lambda: store.save(GRANT)):
             error = self.assertRaises(SecretUnavailable, call)
             self.assertNotIn("hush", str(error))
+            self.assertIn('`store = "file"`', error.explain())
         self.assertEqual(self.files, [])
         self.keyring = None
         self.assertIsNone(store.load())

@@ -25,11 +25,34 @@ from tests.rigs import PATIENCE_SECONDS, child_environment
 from tests.rigs.dovecot import Dovecot
 from tests.rigs.oauth import OAuthServer
 from tests.rigs.postfix import Postfix
-from tests.rigs.service import Lines, Service, account
+from tests.rigs.service import Follower, Lines, Service, account
 
 T = TypeVar("T")
 
 _CAPABILITY = "IMAP4rev1 SASL-IR IDLE LITERAL+ AUTH={}"
+
+
+_KEYRING = """
+import json, os
+from keyring.backend import KeyringBackend
+
+class Drawer(KeyringBackend):
+    priority = 1
+
+    def _read(self):
+        return json.load(open(os.environ["DRAWER"])) if os.path.exists(os.environ["DRAWER"]) else {}
+
+    def get_password(self, service, username):
+        return self._read().get(f"{service} {username}")
+
+    def set_password(self, service, username, password):
+        kept = {**self._read(), f"{service} {username}": password}
+        with open(os.environ["DRAWER"], "w") as file:
+            json.dump(kept, file)
+
+    def delete_password(self, service, username):
+        self.set_password(service, username, None)
+"""
 
 
 class OAuthCase(TestCase):
@@ -52,7 +75,7 @@ class OAuthCase(TestCase):
         self.dovecot = await self.blocking(lambda: Dovecot.start(capability=capability))
         self.addCleanup(self.dovecot.stop)
         server = f"imaps://demo@localhost:{self.dovecot.imaps_port}"
-        text = account("home", server, ca_file=self.dovecot.ca_file)
+        text = account("home", server, ca_file=self.dovecot.ca_file, blind_seconds=1.0)
         text = re.sub(r"(?m)^password = .*\n", "", text)
         table = f"[accounts.home.oauth]\n{self.provider.table(provider)}"
         self.service = Service(text + table)
@@ -102,6 +125,15 @@ class OAuthCase(TestCase):
         self.addCleanup(reader.close)
         await self.blocking(self.deliver, b"by token")
         self.assertEqual(await self.blocking(reader.subjects, 1), ["by token"])
+
+    async def state(self, state: str) -> dict[str, Any]:
+        """The `account` event that tells this state."""
+        reader = await self.blocking(Follower, self.service.port)
+        self.addCleanup(reader.close)
+        while True:
+            event: dict[str, Any] = await self.blocking(reader.event)
+            if event["kind"] == "account" and event["state"] == state:
+                return event
 
     def deliver(self, subject: bytes) -> None:
         self.dovecot.deliver("demo", letter(subject))
@@ -161,11 +193,15 @@ class GoogleTests(OAuthCase):
         await self.blocking(self.service.await_log, "invalid_grant: Token has been expired")
         self.assertIn("Run `mailnotify login home`", self.service.log)
         asked = len(self.provider.forms["/token"])
+        event = await self.state("denied")
+        self.assertIn("invalid_grant", event["cause"])
+        self.assertIn("Run `mailnotify login home`", event["remedy"])
         await self.blocking(_sleep, 3.0)  # a dozen attempts of its watcher
         self.assertEqual(len(self.provider.forms["/token"]), asked)
         self.provider.refresh_token = "rt-5"
         await self.log_in("--no-browser")
         await self.watches()
+        await self.state("connected")
 
     async def test_rotation(self) -> None:
         """With tokens of a second and rotating refresh tokens, restarts lose nothing."""
@@ -213,10 +249,48 @@ class CommandTests(OAuthCase):
 
     async def test_token_command(self) -> None:
         """What it prints logs in by OAUTHBEARER."""
+        await self.begin_with("printf", r"demo\nit lasts an hour\n")
+        await self.watches()
+
+    async def test_something_else(self) -> None:
+        """What is no token reaches no server: the reason is told, with what to do."""
+        for script, reason in (
+            ("echo demo for an hour", "no token (RFC 6750)"),
+            ("echo hush; echo no network >&2; exit 7", "it ended with status 7: no network"),
+            ("true", "it is empty"),
+        ):
+            await self.begin_with("sh", "-c", script)
+            event = await self.state("denied")
+            self.assertIn(reason, event["cause"])
+            self.assertIn("Run the command by hand", event["remedy"])
+            self.assertNotIn("hush", self.service.log)
+            await self.blocking(self.service.stop)
+
+    async def begin_with(self, *command: str) -> None:
+        """A service whose account asks this program."""
         await self.begin("google", "OAUTHBEARER")
-        table = '[accounts.home.oauth]\ntoken_command = ["printf", "demo"]\n'
+        words = ", ".join(f"'{word}'" for word in command)
+        table = f"[accounts.home.oauth]\ntoken_command = [{words}]\n"
         text = self.service.config_file.read_text()
         self.service.config_file.write_text(text.partition("[accounts.home.oauth]")[0] + table)
+        await self.blocking(self.service.start)
+
+
+class KeyringTests(OAuthCase):
+    """The keyring of a desktop, for which a module of the test's own stands."""
+
+    async def test_grant_in_the_keyring(self) -> None:
+        """It is kept there and nowhere else, and the service finds it there."""
+        await self.begin("google")
+        folder, config = self.service.directory, self.service.config_file
+        config.write_text(config.read_text().replace('store = "file"', 'store = "keyring"'))
+        (folder / "drawer.py").write_text(_KEYRING)
+        environ = {"PYTHON_KEYRING_BACKEND": "drawer.Drawer", "PYTHONPATH": str(folder)}
+        self.patch(os, "environ", {**os.environ, **environ, "DRAWER": str(folder / "drawer")})
+        code, said = await self.log_in("--no-browser")
+        self.assertEqual((code, "the keyring" in said), (os.EX_OK, True), said)
+        self.assertEqual([each for each in self.state_files() if each.suffix == ".json"], [])
+        self.assertIn("rt-0", (folder / "drawer").read_text())
         await self.blocking(self.service.start)
         await self.watches()
 

@@ -279,7 +279,6 @@ class MailboxClient(imap4.IMAP4Client):
         else:
             self._observe(response)
             self._tell(response, framed)
-        self._settle()
 
     def _greet(self, response: Response) -> None:
         if not isinstance(response, StatusResponse) or response.status in (Status.NO, Status.BAD):

@@ -190,6 +190,15 @@ class QueueTests(ClientCase):
         self.run_command("APPEND", b"INBOX {3}", reply=lambda text: next(lines))
         self.assertEqual(self.server.heard, [b"APPEND INBOX {3}", b"one", b"two"])
 
+    def test_replies_leave_together(self) -> None:
+        """What there is to say to all that came in one piece is said in one write."""
+        self.answer(b"APPEND", b"")
+        lines = iter([b"one", b"two"])
+        self.client.run(Command("APPEND", b"INBOX {3}", reply=lambda text: next(lines)))
+        self.server.pump()
+        self.client.dataReceived(b"+ go\r\n+ more\r\n")
+        self.assertEqual(self.server.writes, [b"one\r\ntwo\r\n"])
+
     def test_reply_that_fails(self) -> None:
         """A bug in our own answer ends the connection rather than hang it."""
         self.answer(b"APPEND", b"+ go\r\n", b"TAG OK\r\n")

@@ -72,13 +72,15 @@ class Throttle:
 
 
 def network_of(address: str) -> str:
-    """What counts as one address: of IPv6 a /64, since that is what a client is given."""
+    """What counts as one address: of IPv6 a /64, since that is what a client is given.
+
+    So does all of loopback: whoever is on this machine has 127.0.0.0/8 to himself.
+    """
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(ip, IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        return str(IPv6Address(int(ip) >> 64 << 64))
-    return str(ip)
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    if ip.is_loopback:
+        return "loopback"
+    return str(IPv6Address(int(ip) >> 64 << 64)) if isinstance(ip, IPv6Address) else str(ip)

@@ -49,6 +49,11 @@ class ThrottleTests(SynchronousTestCase):
         self.assertEqual(self.tries("fe80::1%eth0", 11, 0), 10)
         self.assertEqual(self.tries("no address", 11, 0), 10)
 
+    def test_this_machine_is_one(self) -> None:
+        """Loopback has sixteen million addresses, and every user of the machine has them."""
+        places = [*(f"127.0.{n}.1" for n in range(20)), "::1", "::ffff:127.9.9.9"]
+        self.assertEqual(sum(self.throttle.may_try(each, 0) for each in places), 10)
+
     def test_success_is_no_attempt(self) -> None:
         """Fifty clients behind one address, all with right tokens, are all let in."""
         for _ in range(50):

@@ -662,13 +662,14 @@ class LimitTests(SynchronousTestCase):
 
     def test_connections_of_an_address(self) -> None:
         """One address cannot take the places of another."""
-        rig = Rig(Limits(connections_per_address=1))
+        door = Door(keeper=Tokens(Clock()).keeper)
+        rig = Rig(Limits(connections_per_address=1), door=door)
         first = rig.connect()
         self.assertEqual(rig.connect().take(), BUSY)
         first.hang_up()
         self.assertEqual(rig.connect().take(), b"")
         self.assertEqual(rig.connect().take(), BUSY)
-        other = rig.factory.buildProtocol(IPv4Address("TCP", "127.0.0.2", 1))
+        other = rig.factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 1))
         self.assertIsInstance(other, NotifyProtocol)
 
     def test_connections_of_a_network(self) -> None:

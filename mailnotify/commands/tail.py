@@ -289,6 +289,8 @@ def _hint(way: Way, line: str) -> str:
         return "Does that port speak TLS? The plain one (5050) wants --starttls."
     if "closed the connection" in line and way.trust is None:
         return "Does that port speak TLS? Then it wants --tls."
+    if "certificate" in line:
+        return "Whom to believe is told by --ca-file, or by --fingerprint for one certificate."
     return "Is the service running there? --server names another one."
 
 

@@ -344,6 +344,7 @@ class ClientTests(SecureService):
         unknown = self.tail("--server", f"localhost:{self.tls_port}")
         self.assertEqual(unknown.returncode, os.EX_UNAVAILABLE)
         self.assertIn("certificate of localhost", unknown.stderr)
+        self.assertIn("--ca-file", unknown.stderr)
         wrong = self.tail(
             *("--server", f"127.0.0.2:{self.tls_port}"),
             *("--ca-file", str(self.certificates.ca_file)),

@@ -429,7 +429,8 @@ class Reading:
 
     async def _store(self, place: Place, fetched: Sequence[Fetched], bulk: Bulk) -> int:
         """Decode a batch, and journal what is new in it; return how much."""
-        new = [each for each in fetched if each.uid >= place.next_uid]
+        next_uid = place.next_uid
+        new = [each for each in fetched if each.uid >= next_uid]
         events = await in_turns(place.events(new), self._clock)
         place.pass_over(bulk.bygone(events))
         if events:

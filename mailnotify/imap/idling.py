@@ -2,7 +2,8 @@
 
 One IDLE follows another: behind every command, in the same write, and by itself
 when its time is over, since servers and NATs cut what is silent for too long.
-A server that refuses IDLE is no longer asked: its hints come with the polls.
+A server that refuses IDLE is no longer asked: its hints come with the polls. One that
+ends it by itself is left alone for a while, longer each time.
 Nothing that a server says before an IDLE, or while one is ended, can be passed
 over by it: every response is heard at once, whatever is under way.
 
@@ -27,6 +28,12 @@ from mailnotify.imap.responses import Tagged
 
 PAUSE_SECONDS = 1.0
 """Before the next IDLE when a server ended one by itself: no hammering, not blind for long."""
+
+LONGEST_PAUSE_SECONDS = 60.0
+"""The same where it does so each time: from there on we poll, by IDLE."""
+
+_STEADY_SECONDS = 60.0
+"""An IDLE that lasted so long was no failure."""
 
 
 class _Kept(Idle):
@@ -59,8 +66,8 @@ class Idling:
     """
 
     __slots__ = (
-        *("_burst", "_client", "_clock", "_habits", "_hint", "_is_refused", "_is_wanted"),
-        *("_renewal_seconds", "_started", "_timer"),
+        *("_begun_at", "_burst", "_client", "_clock", "_habits", "_hint", "_is_pausing"),
+        *("_is_refused", "_is_wanted", "_pause_seconds", "_renewal_seconds", "_started", "_timer"),
     )
 
     _log = Logger()
@@ -80,6 +87,9 @@ class Idling:
         self._hint = hint
         self._is_wanted = False
         self._is_refused = False
+        self._is_pausing = False
+        self._pause_seconds = PAUSE_SECONDS
+        self._begun_at = 0.0
         self._burst: Idle | None = None
         self._started: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
@@ -104,7 +114,7 @@ class Idling:
 
     def next(self) -> tuple[Idle, ...]:
         """What has to follow a command: the next IDLE, or nothing."""
-        if not self._is_wanted:
+        if not self._is_wanted or self._is_pausing:
             return ()
         idle = _Kept(self)
         if not self._habits.is_stepwise:
@@ -118,7 +128,7 @@ class Idling:
 
     def stop(self) -> None:
         """No IDLE shall follow any more, until the next `start`."""
-        self._is_wanted = False
+        self._is_wanted = self._is_pausing = False
         self._cancel_timer()
 
     # -- what becomes of an IDLE
@@ -128,6 +138,7 @@ class Idling:
         if idle is self._burst:
             self._burst = None
             self._habits.took_burst()
+        self._begun_at = self._clock.seconds()
         self._schedule(self._habits.idle_seconds(self._renewal_seconds))
         self._tell_started(None)
 
@@ -141,8 +152,16 @@ class Idling:
             self.stop()
             self._tell_started(None)
         elif not idle.is_ended and self._is_wanted:
-            self._schedule(PAUSE_SECONDS)
-            self._hint()
+            self._rest()
+
+    def _rest(self) -> None:
+        """It may have ended for what it has to tell, or it does so each time."""
+        if self._clock.seconds() - self._begun_at >= _STEADY_SECONDS:
+            self._pause_seconds = PAUSE_SECONDS
+        self._is_pausing = True
+        self._schedule(self._pause_seconds)
+        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+        self._hint()
 
     def lost(self, error: PeerError) -> None:
         """The connection is gone; whoever awaits that is told by it."""
@@ -170,6 +189,7 @@ class Idling:
             self._timer = self._clock.callLater(seconds, self._renew)
 
     def _renew(self) -> None:
+        self._is_pausing = False
         self._client.submit(*self.next())
 
     def _cancel_timer(self) -> None:

@@ -18,10 +18,11 @@ ever means "look again"; what is new is decided by UID (`mailnotify.core.sync`).
 Resting from everywhere. ``check`` is for when the machine has slept: it asks the
 server at once, or ends a pause, since a delay of before means nothing then.
 
-A session that caught up proved useful and makes the back-off forget. A refused
-login has slow delays of its own, which the mailboxes of an account share
-(`mailnotify.watching.gate`), so that no account gets locked. A journal that cannot be
-written is tried again soon: the mail is safe where it is.
+A session that caught up and lasted proved useful and makes the back-off forget. One that
+is lost soon after it caught up, again and again, is opened less often each time, but often
+enough for its mail. A refused login has slow delays of its own, which the mailboxes of an
+account share (`mailnotify.watching.gate`), so that no account gets locked. A journal that
+cannot be written is tried again soon: the mail is safe where it is.
 """
 
 from __future__ import annotations
@@ -55,6 +56,12 @@ COMPLAINT = "not watching {name}: {why} Trying again in {delay:.1f} s."
 
 JOURNAL_RETRY_SECONDS = 5.0
 """The mail waits on its server, so a full disk is worth a frequent look."""
+
+STEADY_SECONDS = 60.0
+"""A session that was listened to for so long is none that is always thrown out."""
+
+LONGEST_FLAKY_SECONDS = 30.0
+"""Between two sessions that catch up and are thrown out: the delay is how late mail is told."""
 
 
 class _Watching(Protocol):
@@ -130,6 +137,7 @@ class _Core:
         self._pause: IDelayedCall | None = None
         self._polling: Polling | None = None
         self._complaint: str | None = ""
+        self._caught_up_at: float | None = None
 
     # -- one step at a time, whose end is an input of the machine
 
@@ -202,7 +210,8 @@ class _Core:
 
     def start_polling(self) -> None:
         """Ask the server at the configured interval until the next hint."""
-        self._backoff.proved()
+        if self._caught_up_at is None:
+            self._caught_up_at = self._clock.seconds()
         if self._complaint is not None:
             self._log.info("watching {name}", name=self._name)
         self._complaint = None
@@ -228,7 +237,17 @@ class _Core:
         elif isinstance(error, LoginDeferred) and error.retry_seconds is not None:
             self._rest(error, error.retry_seconds)
         else:
-            self._rest(error, self._backoff.failed())
+            self._rest(error, self._delay_seconds())
+
+    def _delay_seconds(self) -> float:
+        """Until the next attempt: less is to be feared of a server that has let us in."""
+        if self._caught_up_at is None:
+            return self._backoff.failed()
+        if self._clock.seconds() - self._caught_up_at >= STEADY_SECONDS:
+            self._backoff.proved()
+            return self._backoff.failed()
+        longest_seconds = max(LONGEST_FLAKY_SECONDS, self._timing.first_retry_seconds)
+        return min(self._backoff.failed(), longest_seconds)
 
     def pause_long(self, error: LoginDenied) -> None:
         """Let the session go; come back when a login may be tried again."""
@@ -252,7 +271,7 @@ class _Core:
 
     def _let_go(self) -> None:
         self.stop_polling()
-        self._polling = None
+        self._polling = self._caught_up_at = None
         reading, self._reading = self._reading, None
         step, self._step = self._step, None
         if step is not None:

@@ -23,7 +23,7 @@ from mailnotify.errors import (
 from mailnotify.imap.session import BATCH
 from mailnotify.interfaces import IMailSession
 from mailnotify.watching.place import Place
-from mailnotify.watching.watcher import JOURNAL_RETRY_SECONDS, Watcher
+from mailnotify.watching.watcher import JOURNAL_RETRY_SECONDS, STEADY_SECONDS, Watcher
 from tests.fakes import MemoryJournal
 from tests.watching.fake_session import FakeSession, connect, reads
 
@@ -135,6 +135,24 @@ class WatcherTests(SynchronousTestCase):
         self.assertTrue(first.is_cut)
         self.clock.advance(1.0)
         self.assertEqual(self.announced(), [1])
+
+    def test_thrown_out_again_and_again(self) -> None:
+        """Who is let in and thrown out at once comes back less often each time, up to a bound."""
+        sessions = [FakeSession([]) for _ in range(12)]
+        self.watch(connect(*sessions), longest_retry_seconds=300.0)
+        delays = []
+        for session, following in pairwise(sessions[:9]):
+            session.lose(NotConnected(peer="fake", reason="thrown out"))
+            waited = 0
+            while not following.calls:
+                self.clock.advance(1.0)
+                waited += 1
+            delays.append(waited)
+        self.assertEqual(delays, [1, 2, 4, 8, 16, 30, 30, 30])
+        self.clock.advance(STEADY_SECONDS)
+        sessions[8].lose(NotConnected(peer="fake", reason="an accident"))
+        self.clock.advance(1.0)
+        self.assertTrue(sessions[9].calls)
 
     def test_lost_connection_reconnects(self) -> None:
         """A reset leads to a new session after the first delay, and nothing is lost."""

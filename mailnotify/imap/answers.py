@@ -1,8 +1,9 @@
 """The answers to one UID FETCH, gathered as they come, never more than asked for.
 
-A message counts as answered when its header came, be it NIL or empty: a server
-may send an unasked FETCH with flags at any time (RFC 9051 §7.5.2), or split one
-message over two responses, in any order.
+A message counts as answered when its header came: a server may send an unasked FETCH
+with flags at any time (RFC 9051 §7.5.2), or split one message over two responses, in any
+order. One whose header is NIL or empty is asked for again by itself: some servers lose it
+in the answer about many, and every message has at least an empty line.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ class Answers:
         seqs: UIDs by sequence number, of all answered messages, also those that
             nobody asked for.
         has_overflowed: whether there were more than `most`.
+        bare: the messages whose header came and was empty.
     """
 
     def __init__(self, wanted: Container[int], most: int) -> None:
@@ -92,6 +94,7 @@ class Answers:
         self._told: dict[int, Fetched] = {}
         self._answered: set[int] = set()
         self.seqs: dict[int, int] = {}
+        self.bare: set[int] = set()
         self.has_overflowed = False
 
     def __call__(self, response: Response) -> None:
@@ -104,12 +107,16 @@ class Answers:
         if response.uid in self._wanted:
             self._told[response.uid] = _merged(self._told.get(response.uid), response)
             if has_header:
-                self._answered.add(response.uid)
+                (self._answered if response.header else self.bare).add(response.uid)
             self._bound()
 
     def uids(self) -> set[int]:
         """The messages whose header came."""
         return set(self._answered)
+
+    def told_uids(self) -> set[int]:
+        """These, and the messages whose header was empty."""
+        return self._answered | self.bare
 
     def take(self) -> list[Fetched]:
         """These messages, in order of UID."""
@@ -124,6 +131,7 @@ class Answers:
             highest = max(self._told)
             del self._told[highest]
             self._answered.discard(highest)
+            self.bare.discard(highest)
             self.has_overflowed = True
 
 

@@ -118,9 +118,12 @@ class Fetching:
         """The message with the highest UID; None if the mailbox is empty."""
         answers = Answers(range(1, _HIGHEST_UID + 1), 1)
         answer = await self._ask(b"*", answers)
+        if answer.status is Status.BAD:  # some know it only as an end
+            answer = await self._ask(b"%d:*" % _HIGHEST_UID, answers)
         if answer.status is not Status.OK and self._view.exists:
             raise self._refused("UID FETCH", answer.status.name, answer.text)
-        return next(iter(answers.take()), None)
+        fetched = answers.take() or await self._fetch_singly(answers.bare)
+        return next(iter(fetched), None)
 
     async def _fetch_all(self, first_uid: int) -> list[Fetched] | None:
         """Everything by one command; None if the answer may have holes."""
@@ -136,9 +139,15 @@ class Fetching:
         fetched = answers.take()
         view.showed(answers.seqs)
         if answers.seqs:
-            last_uid = fetched[-1].uid if fetched else first_uid - 1
+            last_uid = max(answers.told_uids(), default=first_uid - 1)
             view.fetched(last_uid, max(answers.seqs))
-        return fetched
+        return await self._with_bare(fetched, answers)
+
+    async def _with_bare(self, fetched: list[Fetched], answers: Answers) -> list[Fetched]:
+        """Those as well whose header was empty: each is asked for once more, by itself."""
+        if bare := answers.bare - answers.uids():
+            fetched += await self._fetch_singly(bare)
+        return sorted(fetched, key=lambda each: each.uid)
 
     async def _search_backlog(self, first_uid: int) -> _Backlog:
         view = self._view
@@ -172,20 +181,21 @@ class Fetching:
         if answer.status is Status.BAD:
             raise self._refused("UID FETCH", answer.status.name, answer.text)
         fetched = answers.take()
-        if missing := set(asked) - answers.uids():
-            fetched += await self._fetch_singly(missing)
-        return sorted(fetched, key=lambda each: each.uid)
+        if missing := set(asked) - answers.told_uids():
+            found = await self.search(b"UID " + uid_set(missing))
+            fetched += await self._fetch_singly(missing if found is None else missing & found)
+        return await self._with_bare(fetched, answers)
 
-    async def _fetch_singly(self, missing: set[int]) -> list[Fetched]:
+    async def _fetch_singly(self, uids: set[int]) -> list[Fetched]:
         """One by one what a batch did not tell of; by UID alone what has no header at all."""
-        found = await self.search(b"UID " + uid_set(missing))
-        present = missing if found is None else missing & found
         fetched = []
-        for uid in sorted(present):
+        for uid in sorted(uids):
             answers = Answers((uid,), 1)
-            for items in (self._all_items, LEAST_FIELDS, WHOLE_FIELDS, NO_FIELDS):
+            for items in (self._all_items, LEAST_FIELDS, WHOLE_FIELDS):
                 if not answers.uids():
                     await self._fetch_items(b"%d" % uid, items, answers)
+            if not answers.told_uids():
+                await self._fetch_items(b"%d" % uid, NO_FIELDS, answers)
             fetched += answers.take() or [answers.told(uid)]
         return fetched
 

@@ -111,7 +111,7 @@ class AnswersTests(SynchronousTestCase):
     def test_bounded(self) -> None:
         """A server that sends all of it, though it was asked for a part, fills no memory."""
         answers = Answers((1,), 1)
-        sections = {"BODY[HEADER]": b"", "BODY[TEXT]": b"x" * 100_000}
+        sections = {"BODY[HEADER]": b"A: b", "BODY[TEXT]": b"x" * 100_000}
         answers(FetchData(seq=1, uid=1, sections=sections))
         (fetched,) = answers.take()
         self.assertEqual(fetched.text, b"x" * MOST_BODY_BYTES)

@@ -633,8 +633,8 @@ class FetchTests(FetchCase):
         self.assertEqual(fetched, expected)
 
     def test_nil_header(self) -> None:
-        """A header that is NIL, or a string that looks odd, is an answer (row 7)."""
-        for header in (b"NIL", b'"<5>"'):
+        """A string that looks odd is a header; one that is NIL is asked for by itself (row 7)."""
+        for header, commands in ((b"NIL", 4), (b"{0}\r\n", 4), (b'"<5>"', 1)):
             self.setUp()
             self.arrive(12)
             self.answer(
@@ -642,7 +642,7 @@ class FetchTests(FetchCase):
                 b"* 3 FETCH (UID 12 BODY[HEADER.FIELDS (FROM)] " + header + b")\r\nTAG OK\r\n",
             )
             self.assertEqual(self.uids(12), [12])
-            self.assertEqual(len(self.server.heard), 1)
+            self.assertEqual(len(self.server.heard), commands)
 
     def test_flags_of_another(self) -> None:
         """Flags that change meanwhile are no answer, or belong to one (row 6)."""
@@ -755,6 +755,18 @@ class FetchTests(FetchCase):
         self.failureResultOf(self.start(self.session.latest()), CommandRefused)
         self.server.say(b"* 0 EXISTS\r\n")
         self.assertIsNone(self.result(self.session.latest()))
+
+    def test_latest_without_a_star(self) -> None:
+        """A server that knows the star only as the end of a range gives the last one, too."""
+        honest = self.server.answers[b"UID FETCH"]
+
+        def answer(words: bytes) -> list[bytes]:
+            return [b"TAG BAD syntax\r\n"] if words.startswith(b"UID FETCH *") else honest(words)
+
+        self.server.answers[b"UID FETCH"] = answer
+        latest = self.result(self.session.latest())
+        assert latest is not None
+        self.assertEqual(latest.uid, 11)
 
     def test_search_refused_later(self) -> None:
         """Where existence cannot be asked, a message without an answer counts as there."""

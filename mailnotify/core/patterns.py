@@ -123,6 +123,8 @@ class Listing(Struct, frozen=True, kw_only=True):
         overflow: so many more were brought than are watched.
         barren: patterns that bring nothing.
         top: if there are such, some names of the first level, for a person.
+        unsayable: names that a pattern would bring, as the server writes them: they cannot
+            be written back.
     """
 
     names: tuple[str, ...]
@@ -132,6 +134,7 @@ class Listing(Struct, frozen=True, kw_only=True):
     overflow: int = 0
     barren: tuple[str, ...] = ()
     top: tuple[str, ...] = ()
+    unsayable: tuple[str, ...] = ()
 
 
 class Pattern:

@@ -27,6 +27,9 @@ MOST_MAILBOXES = 10_000
 _MOST_NAME_BYTES = 1000
 """A name has to fit into a command."""
 
+_MOST_UNSAYABLE = 100
+"""Of such names are told; a server has few of them, or is broken."""
+
 _MOST_TOP = 20
 """More names than that help nobody to find a mistake."""
 
@@ -105,9 +108,13 @@ class _Found:
         self._attributes: dict[str, Set[str]] = {}
         self._bringing: set[str] = set()
         self._overflow: set[int] = set()
+        self._unsayable: set[str] = set()
 
     def __call__(self, response: Response) -> None:
-        if not isinstance(response, ListItem) or not _is_usable(response):
+        if not isinstance(response, ListItem):
+            return
+        if not _is_usable(response):
+            self._leave_out(response)
             return
         name = key(response.name)
         if name in self._attributes:  # some servers name one twice
@@ -118,6 +125,12 @@ class _Found:
                 self._bringing.update(() if response.attributes & UNOPENABLE else bringing)
         else:
             self._overflow.add(hash(name))
+
+    def _leave_out(self, item: ListItem) -> None:
+        is_openable = not item.attributes & UNOPENABLE
+        is_wanted = is_openable and self._wanted.brought(item.name, self._delimiter)
+        if is_wanted and len(self._unsayable) < _MOST_UNSAYABLE:
+            self._unsayable.add(item.name)
 
     def listing(self) -> Listing:
         names, below = passed_over(self._attributes.items(), self._delimiter)
@@ -131,6 +144,7 @@ class _Found:
             delimiter=self._delimiter,
             passed_over=frozenset(left_out),
             overflow=len(self._overflow),
+            unsayable=tuple(sorted(self._unsayable)),
             barren=tuple(each for each in self._wanted.patterns if each not in self._bringing),
         )
 

@@ -38,7 +38,7 @@ class Agenda:
     def __init__(self, clock: IReactorTime) -> None:
         self.unhinted: set[Place] = set()
         self._clock = clock
-        self._waiting: list[Place] = []
+        self._waiting: dict[Place, None] = {}
         self._looked_into: dict[Place, set[_Said]] = {}
         self._stale: dict[Place, None] = {}
         self._hinted: set[Place] = set()
@@ -51,8 +51,7 @@ class Agenda:
 
     def add(self, place: Place) -> None:
         """There may be something new in this one."""
-        if place not in self._waiting:
-            self._waiting.append(place)
+        self._waiting[place] = None
 
     def hear(self, place: Place, status: MailboxStatus) -> bool:
         """What a server says of a mailbox that is not open; whether that may be new mail."""
@@ -70,7 +69,7 @@ class Agenda:
         room = MOST_STALE - sum(each in self._stale for each in self._waiting)
         for place in self._stale:
             if room > 0 and place not in self._waiting and place.freshness.is_due(now):
-                self._waiting.append(place)
+                self._waiting[place] = None
                 room -= 1
         return bool(self._waiting)
 
@@ -79,9 +78,10 @@ class Agenda:
         place = home if home in self._waiting or is_away else None
         if place is None or (is_away and self._waiting):
             place = next(iter(self._waiting), None)
-        if place in self._waiting:
-            self._waiting.remove(place)
-        if place is not None and place in self._stale:
+        if place is None:
+            return None
+        self._waiting.pop(place, None)
+        if place in self._stale:
             del self._stale[place]
             place.freshness.begin(self._clock.seconds())
         return place
@@ -89,8 +89,8 @@ class Agenda:
     def forget(self, places: Iterable[Place]) -> None:
         """These are gone."""
         gone = set(places)
-        self._waiting = [each for each in self._waiting if each not in gone]
         for each in gone:
+            self._waiting.pop(each, None)
             self._looked_into.pop(each, None)
             self._stale.pop(each, None)
         self.unhinted -= gone

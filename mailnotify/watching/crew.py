@@ -156,6 +156,13 @@ class Crew(MultiService):
             found.append(self._roster.witness)
         return found
 
+    def refused(self, seat: Seat) -> list[Witness]:
+        """Who of these stays in the dark, although the server lets this seat see."""
+        found = [each.witness for each in self.places(seat) if each.refusal is not None]
+        if self._roster is not None and self._roster.refusal is not None:
+            found.append(self._roster.witness)
+        return found
+
     # -- what patterns bring
 
     async def _look_first(self, session: IMailSession) -> None:
@@ -163,23 +170,27 @@ class Crew(MultiService):
         if self._roster is None:
             return
         try:
-            await self._roster.look(session)
-        except CommandRefused as error:
-            if not self._places:
-                session.abort()
-                raise
-            self._log.warn("{account}: {why}", account=self.account, why=error.explain())
-            self._roster.witness.failed(error)
+            await self._look(session, self._roster)
         except BaseException:
             session.abort()
             raise
         self._take_places()
 
+    async def _look(self, session: IMailSession, roster: Roster) -> bool:
+        """See what there is; what is watched already does not depend on it."""
+        try:
+            return await roster.look(session)
+        except CommandRefused as error:
+            if not self._places:
+                raise
+            roster.refused(error)
+            return False
+
     async def look(self, seat: Seat, session: IMailSession, home: Place) -> Sequence[Place]:
         """What this seat is to see from now on; it begins anew if that is not with its home."""
         assert self._roster is not None
         before = self.places(seat)
-        if await self._roster.look(session):
+        if await self._look(session, self._roster):
             self._take_places()
             self._share_out(asking=seat)
         places = self.places(seat)
@@ -305,7 +316,7 @@ class Seat(Witness):
         return self._crew.places(self)
 
     def proved(self) -> None:
-        refused = [each.witness for each in self._places if each.refusal is not None]
+        refused = self._crew.refused(self)
         for witness in self._crew.witnesses(self):
             if witness not in refused:
                 witness.proved()

@@ -8,6 +8,7 @@ here, so what it missed is fetched at once, and counted.
 
 The first question in an IDLE comes soon, and is a STATUS too: of a message that
 came after the fetch was answered and before the IDLE began, some servers never tell.
+Where the last such question led to a fetch of nothing, it is left out.
 Hints begin the waiting anew, and a mailbox that gets mail all the time hints all the time:
 a question that was due meanwhile is asked as soon as we listen again, for the sake of the
 other mailboxes, and of the check.
@@ -77,7 +78,8 @@ class Polling:
         """All that is known of is journalled: ask at the interval from now on."""
         self._witness.proved()
         is_due = self._clock.seconds() - self._asked_at >= self._interval_seconds
-        if "IDLE" not in self._reading.session.capabilities:
+        has_idle = "IDLE" in self._reading.session.capabilities
+        if not has_idle or self._reading.is_misled:
             self._run(self._once, self._shortened(), now=is_due)
         elif is_due:
             self._run(self._once_before, SETTLE_SECONDS, now=True)

@@ -34,6 +34,9 @@ from mailnotify.watching.looking_back import look_back
 from mailnotify.watching.place import Place
 from mailnotify.watching.turns import in_turns
 
+_MOST_TRIED = 10
+"""Mailboxes that may be listed and not be read; there can be thousands."""
+
 
 class Reading:
     """One session at work on the mailboxes of one connection.
@@ -47,6 +50,7 @@ class Reading:
 
     Attributes:
         home: the mailbox that is open while we listen.
+        is_misled: the last check said that there is more, and there was nothing.
     """
 
     _log = Logger()
@@ -75,6 +79,7 @@ class Reading:
         self._is_listening = False
         self._changed: Callable[[], None] = lambda: None
         self._compared_uidnext = 0
+        self.is_misled = False
 
     @property
     def is_told(self) -> bool:
@@ -91,12 +96,14 @@ class Reading:
         await self.session.follow(self._told)
         if self._census is not None:
             self.session.hear_names(self._census.told)
+        statuses: Mapping[str, MailboxStatus] = {}
         names = self._names()
         if self._is_notified:
-            await self._be_notified()
+            statuses = await self._be_notified()
         elif names:
-            self._note(await self.session.survey(names))
-        await self._open_home()
+            statuses = await self.session.survey(names)
+        self._note(statuses)
+        await self._open_home(statuses)
         self._agenda.add(self.home)
         self._agenda.admit()
 
@@ -160,8 +167,8 @@ class Reading:
                 self._agenda.add(self.home)
         return bool(self._agenda) or self._is_look_due
 
-    async def _be_notified(self) -> None:
-        """Let the server tell of all mailboxes.
+    async def _be_notified(self) -> Mapping[str, MailboxStatus]:
+        """Let the server tell of all mailboxes; how the others stand.
 
         One that offers that and cannot has shown it now: a mailbox alone goes on without,
         several are shared out anew (`crew`), with the next attempt.
@@ -169,17 +176,16 @@ class Reading:
         names = self._names()
         try:
             if self._census is None:
-                self._note(await self.session.notify(names))
-            else:
-                brought = [each for each in names if self._places[key(each)].is_brought]
-                named = [each for each in names if each not in set(brought)]
-                roots = self._census.roots
-                self._note(await self.session.notify(named, brought, roots))
+                return await self.session.notify(names)
+            brought = [each for each in names if self._places[key(each)].is_brought]
+            named = [each for each in names if each not in set(brought)]
+            return await self.session.notify(named, brought, self._census.roots)
         except CommandRefused as error:
             if names:
                 raise
             self._log.info("{home}: {why} Asking instead.", home=self.home, why=error.explain())
             self._is_notified = False
+            return {}
 
     def _told(self, uids: NumberSet, is_gone: bool) -> None:
         self._entered.told(uids, is_gone=is_gone)
@@ -292,10 +298,12 @@ class Reading:
 
     # -- one mailbox
 
-    async def _open_home(self) -> None:
+    async def _open_home(self, statuses: Mapping[str, MailboxStatus]) -> None:
         """The first mailbox that can be opened: a missing one must not hide the others."""
         refused: dict[Place, CommandRefused] = {}
-        for place in self._places.values():
+        there = {self.home.mailbox, *statuses}
+        places = sorted(self._places.values(), key=lambda each: each.mailbox not in there)
+        for place in places[: len(statuses) + _MOST_TRIED]:
             try:
                 await self._enter(place)
             except CommandRefused as error:
@@ -385,6 +393,7 @@ class Reading:
             await self.session.inquire(place.known())
         if place in self._agenda.unhinted:
             self._agenda.unhinted.remove(place)
+            self.is_misled = not count
             self._tell_missed(place, count)
 
     async def _fetch_first(self, place: Place) -> Sequence[Fetched]:

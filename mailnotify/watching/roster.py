@@ -68,6 +68,7 @@ class Roster:
 
     Attributes:
         places: those that are there, in the order in which they came.
+        refusal: why the server does not list; None if it does.
         roots: below these mailboxes lies all that a pattern can bring (`Wanted.roots`).
     """
 
@@ -88,6 +89,7 @@ class Roster:
         self.account = account
         self.witness = witness
         self.places: dict[str, Place] = {}
+        self.refusal: CommandRefused | None = None
         self.roots: Sequence[str] = ("",)
         self._wanted = wanted
         self._named = {key(each) for each in wanted.names}
@@ -164,10 +166,13 @@ class Roster:
         self._is_wanted = False  # what is said from now on may be news to the answer
         try:
             listing = await session.list_mailboxes(self._wanted)
+        except CommandRefused:
+            self._looked_at = self._clock.seconds()  # and asks again at the interval
+            raise
         except BaseException:
             self._is_wanted = True
             raise
-        self._looked_at = self._clock.seconds()
+        self._looked_at, self.refusal = self._clock.seconds(), None
         self._delimiter = listing.delimiter
         self.roots = self._wanted.roots(listing.delimiter)
         names = [each for each in listing.names if each not in self._named]
@@ -202,9 +207,10 @@ class Roster:
         for each in anew:
             self.places[each].witness.end()
         fresh = [each for each in come if each not in renames]
+        begun = {*strange, *anew} - renames.keys()
         for each in (*come, *anew):
             place = self.places[each] = self._make_place(each)
-            if each not in renames and (each in strange or each in anew):
+            if each in begun:
                 place.since = self._since(each)
             self._come.append(place)
         if fresh:
@@ -261,6 +267,14 @@ class Roster:
                 continue
         return found
 
+    def refused(self, error: CommandRefused) -> None:
+        """The server does not list: what is named is watched all the same; say so once."""
+        if str(error) != str(self.refusal):
+            patterns = self._shown(*self._wanted.patterns)
+            self._log.warn("not watching {patterns}: {why}", patterns=patterns, why=error.explain())
+        self.refusal = error
+        self.witness.failed(error)
+
     def _dismiss(self, lost: Sequence[str]) -> None:
         for each in lost:
             place = self.places.pop(each)
@@ -314,6 +328,12 @@ class Roster:
                 "not watching {names}: marked by the server as no place for new mail;"
                 " name them in `mailboxes` to watch them",
                 names=self._shown(*sorted(listing.passed_over)),
+            )
+        if listing.unsayable and self._is_first(f"unsayable {listing.unsayable}"):
+            self._log.warn(
+                "not watching {names}: the server writes these names in a way that cannot be"
+                " said to it; rename them by another client",
+                names=self._shown(*listing.unsayable),
             )
         if listing.overflow and self._is_first("overflow"):
             self._log.warn(

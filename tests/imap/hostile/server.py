@@ -303,6 +303,10 @@ class Conversation(Protocol):
         told = b" ".join(b"%b %d" % (each, values[each]) for each in asked if each in values)
         self._end("STATUS", b"* STATUS %b (%b)\r\n" % (name, told) + self.news(may_remove=True))
 
+    def do_list(self, arguments: bytes) -> None:
+        name = b'""' if arguments.endswith(b' ""') else self.box.name.encode()
+        self._end("LIST", b'* LIST () "/" %b\r\n' % name)
+
     def do_noop(self, _: bytes) -> None:
         self._end("NOOP", self.news(may_remove=True))
 

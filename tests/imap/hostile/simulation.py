@@ -12,6 +12,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import cache
 from math import inf
 from pathlib import Path
@@ -29,12 +30,15 @@ from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from mailnotify.auth.sasl import Password
 from mailnotify.config.schema import Account, CaFile, Literal, Security, Server, Timing
 from mailnotify.core.backoff import Backoff
-from mailnotify.core.events import NewMail
+from mailnotify.core.events import AccountState, NewMail
+from mailnotify.core.patterns import read_wanted
 from mailnotify.imap.session import open_session
 from mailnotify.interfaces import IMailSession
 from mailnotify.watching.crew import Crew, Seat
 from mailnotify.watching.gate import LoginGate
+from mailnotify.watching.lookout import Lookout
 from mailnotify.watching.place import Place
+from mailnotify.watching.roster import Roster
 from mailnotify.watching.turnstile import Turnstile
 from mailnotify.watching.watcher import Watcher
 from tests.fakes import NOON, MemoryJournal
@@ -62,6 +66,9 @@ class Behaviour(Struct, frozen=True, kw_only=True):
         late_seconds: how long each letter may take from its arrival.
         connections: how many attempts there may be in all.
         logins: how often the password may be sent.
+        commands: how many lines may be sent to the server in all, if that is to be bounded.
+        states: what readers must be told of the mailbox, in this order, if it matters.
+        patterns: bring mailboxes beside the one that is named.
         complaint: words that the log must have, so that a person knows.
         is_blind: whether nothing can be watched: no letter is expected.
         certificate: which one of `certificates` the server shows.
@@ -80,6 +87,9 @@ class Behaviour(Struct, frozen=True, kw_only=True):
     late_seconds: float = 1.0
     connections: int = 1
     logins: int | None = None
+    commands: int | None = None
+    states: tuple[str, ...] | None = None
+    patterns: tuple[str, ...] = ()
     complaint: str = ""
     is_blind: bool = False
     certificate: str = "good"
@@ -128,6 +138,8 @@ class Outcome(Struct):
     journalled: list[tuple[str, float]]
     attempts: list[float]
     logins: int
+    commands: int
+    states: tuple[str, ...]
     leaks: int
     complaints: str
     failures: list[str]
@@ -149,12 +161,16 @@ class World:
         self.journal = MemoryJournal()
         self.journalled: list[tuple[str, float]] = []
         self.arrived = self.box.arrived
-        self.logins = self.leaks = 0
+        self.states: list[str] = []
+        self.logins = self.leaks = self.commands = 0
         self.slowest_seconds = 0.0
         self._turns = 0
         self._seen: dict[int, int] = {}
         self._logged: list[Any] = []
         self.ca_file, self.options = certificates()
+        self.lookout = Lookout(
+            accept=self._accept_events, recall=self.journal.state, clock=self.clock, now=self._now
+        )
 
     # -- the server's side
 
@@ -174,6 +190,7 @@ class World:
         return server_side_tls(self.options[self.behaviour.certificate], protocol, self.clock)
 
     def _hear_secrets(self, conversation: Conversation, data: bytes) -> None:
+        self.commands += data.count(b"\r\n")
         if any(secret in data for secret in SECRETS):
             self.logins += 1
             is_verified = self.behaviour.certificate == "good"
@@ -222,13 +239,47 @@ class World:
                 witness=seat,
             )
 
-        place = Place("home", self.box.name, self.journal, self._accept_events)
-        return Crew([place], opened, watcher, most_connections=4, clock=self.clock)
+        return Crew(
+            [self._place(timing, self.box.name)],
+            opened,
+            watcher,
+            most_connections=1 if self.behaviour.patterns else 4,
+            clock=self.clock,
+            roster=self._roster(timing) if self.behaviour.patterns else None,
+        )
 
-    def _accept_events(self, events: Any, move: Any) -> None:
-        for entry in self.journal.append(events, move, NOON):
+    def _place(self, timing: Timing, mailbox: str) -> Place:
+        witness = self.lookout.witness("home", mailbox, timing)
+        return Place("home", mailbox, self.journal, self._accept_events, witness)
+
+    def _roster(self, timing: Timing) -> Roster:
+        """What patterns bring, composed as the service does it."""
+
+        def brought(mailbox: str) -> Place:
+            place = self._place(timing, mailbox)
+            place.is_brought = True
+            return place
+
+        return Roster(
+            "home",
+            read_wanted((self.box.name, *self.behaviour.patterns)),
+            self.journal,
+            brought,
+            witness=self.lookout.witness("home", "*", timing),
+            list_seconds=timing.list_seconds,
+            clock=self.clock,
+            now=self._now,
+        )
+
+    def _now(self) -> datetime:
+        return NOON + timedelta(seconds=self.clock.seconds())
+
+    def _accept_events(self, events: Any, move: Any = None) -> None:
+        for entry in self.journal.append(events, move, self._now()):
             if isinstance(entry.event, NewMail):
                 self.journalled.append((entry.event.subject, self.clock.seconds()))
+            elif isinstance(entry.event, AccountState) and entry.event.mailbox == self.box.name:
+                self.states.append(entry.event.state)
 
     # -- the play
 
@@ -241,10 +292,12 @@ class World:
             events = USUAL if self.behaviour.events is None else self.behaviour.events
             for second, happens in events:
                 self.clock.callLater(second, self._happen, happens)
+            self._turn(self.lookout.startService)
             self._turn(crew.startService)
             self.run(self.behaviour.seconds)
             growth = resident_bytes() - before
             stopped: list[object] = []
+            self._turn(self.lookout.stopService)
             self._turn(lambda: crew.stopService().addBoth(stopped.append))
             self.run(5.0)
             assert stopped, "the watcher does not stop"
@@ -254,6 +307,8 @@ class World:
             journalled=self.journalled,
             attempts=self.network.attempts,
             logins=self.logins,
+            commands=self.commands,
+            states=tuple(self.states),
             leaks=self.leaks,
             complaints=self._complaints(),
             failures=self._failures(),

@@ -9,11 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.imap.hostile import (
     of_idle,
+    of_long_times,
     of_manners,
+    of_providers,
     of_the_door,
     of_the_fetch,
     of_the_login,
     of_the_mailbox,
+    of_the_names,
 )
 from tests.imap.hostile.simulation import Behaviour, World
 
@@ -41,6 +44,10 @@ class Played(SynchronousTestCase):
         self.assertEqual(outcome.leaks, 0, "the password was sent over an unverified channel")
         self.hold_attempts(behaviour, outcome.attempts, outcome.logins)
         self.assertIn(behaviour.complaint, outcome.complaints)
+        if behaviour.commands is not None:
+            self.assertLessEqual(outcome.commands, behaviour.commands)
+        if behaviour.states is not None:
+            self.assertEqual(outcome.states, behaviour.states)
         self.assertLess(outcome.slowest_seconds, MOST_TURN_SECONDS)
         self.assertLess(outcome.growth_bytes, behaviour.growth_bytes)
 
@@ -74,3 +81,6 @@ MailboxTests = _tests_of(of_the_mailbox, of_the_mailbox.BEHAVIOURS)
 FetchTests = _tests_of(of_the_fetch, of_the_fetch.BEHAVIOURS)
 IdleTests = _tests_of(of_idle, of_idle.BEHAVIOURS)
 MannersTests = _tests_of(of_manners, of_manners.BEHAVIOURS)
+ProviderTests = _tests_of(of_providers, of_providers.BEHAVIOURS)
+NameTests = _tests_of(of_the_names, of_the_names.BEHAVIOURS)
+LongTests = _tests_of(of_long_times, of_long_times.BEHAVIOURS)

@@ -2,8 +2,9 @@
 
 One waits because there may be something new in it: that is looked at now. Or because
 known messages in it were read or removed by another client, of which STATUS shows no more
-than that something has changed (`freshness`). For that nobody is kept waiting: few are
-opened between two moments of listening, and each once in a while.
+than that something has changed (`freshness`). Or because nobody has looked at what lay in it
+before (`looking_back`). For that nobody is kept waiting: few are opened between two
+moments of listening, and each once in a while.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Agenda:
         if self._is_reason(place, status):
             self.add(place)
             return True
-        if place not in self._stale and place.is_stale(status):
+        if place not in self._stale and (place.is_stale(status) or _is_unknown(place, status)):
             self._stale[place] = None
         return False
 
@@ -132,3 +133,8 @@ class Agenda:
     def found(self, before: frozenset[Place]) -> None:
         """Those who wait now, and did not before, were found by the check unless told of."""
         self.unhinted.update(self.waiting - before - self._hinted)
+
+
+def _is_unknown(place: Place, status: MailboxStatus) -> bool:
+    """Whether nobody has looked at what lies there."""
+    return status.exists > 0 and place.cursor is not None and place.lacks_past

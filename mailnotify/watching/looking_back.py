@@ -2,7 +2,8 @@
 
 It was never announced, so nothing is known of it; moved into another watched mailbox
 it would look like news. The newest are what people still move. Only accounts with
-several mailboxes look back, each mailbox once, when it is opened anyway.
+several mailboxes look back, each mailbox once: when it is opened anyway, or a few with
+each poll (`mailnotify.watching.agenda`).
 """
 
 from __future__ import annotations

@@ -80,6 +80,7 @@ class Place:
         self.held: Sequence[Ref] = ()
         self._owes = False
         self._promised = 0
+        self._past_of = 0
         self._replaced: NewMail | None = None
         self._journal = journal
         self._accept = accept
@@ -175,6 +176,12 @@ class Place:
         else:
             self._journal_fate(MailGone, refs)
 
+    def deleted(self) -> None:
+        """The mailbox is no more, and nothing that was in it; unless it has another name now."""
+        if (cursor := self.cursor) is not None:
+            self.held = [self._ref(uid, cursor.uidvalidity) for uid in self.known()]
+        self.release()
+
     def release(self) -> None:
         """What was held is gone, unless the journal knows it under another name by now."""
         held, self.held = self.held, ()
@@ -252,9 +259,13 @@ class Place:
     @property
     def lacks_past(self) -> bool:
         """Whether nobody has looked yet at what lay in it at first sight, and it matters."""
-        if not self._has_others:
+        uidvalidity = self._begun.uidvalidity
+        if not self._has_others or self._past_of == uidvalidity:
             return False
-        return not self._journal.has_past(self.account, self.mailbox, self._begun.uidvalidity)
+        if self._journal.has_past(self.account, self.mailbox, uidvalidity):
+            self._past_of = uidvalidity
+            return False
+        return True
 
     def keep_past(self, mails: Sequence[NewMail]) -> None:
         """These lay in it: moved into another mailbox, they are no news there.

@@ -188,6 +188,8 @@ class Reading:
             return {}
 
     def _told(self, uids: NumberSet, is_gone: bool) -> None:
+        if self.session.mailbox != self._entered.mailbox:
+            return  # of one that was opened to learn its id; it is told again when we read it
         self._entered.told(uids, is_gone=is_gone)
         if self._entered.held:
             self._changed()

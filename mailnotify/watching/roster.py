@@ -180,7 +180,7 @@ class Roster:
         come = [each for each in names if each not in before]
         if come:
             await self._enrol(session, come, listing)
-        self._dismiss(sorted(before - set(names)))
+        await self._dismiss(session, sorted(before - set(names)))
         for each in heard:
             self._told.pop(each, None)
         if set(self.places) != before:
@@ -275,13 +275,16 @@ class Roster:
         self.refusal = error
         self.witness.failed(error)
 
-    def _dismiss(self, lost: Sequence[str]) -> None:
+    async def _dismiss(self, session: IMailSession, lost: Sequence[str]) -> None:
+        if not lost:
+            return
+        there = await session.survey(lost)  # a LIST alone deletes no messages
         for each in lost:
             place = self.places.pop(each)
-            place.release()
+            if each not in there:
+                place.deleted()
             place.witness.end()
-        if lost:
-            self._log.info("no longer watching {names}: gone", names=self._shown(*lost))
+        self._log.info("no longer watching {names}: gone", names=self._shown(*lost))
 
     def begin(self, found: Sequence[tuple[Place, MailboxStatus]]) -> None:
         """These were seen for the first time; of thousands that is one transaction.

@@ -37,6 +37,7 @@ class FakeSession:
         dates: UID → when the message came, where that is not the usual.
         names: UID → the number in its Message-ID and subject, where that is not the UID.
         others: the UIDs in mailboxes besides the one that `uids` is of.
+        hidden: of these, what LIST leaves out.
         unseen: how many of these are unread, where it says so.
         modseqs: of these, where it has them.
         uidvalidities: of mailboxes that have not the usual one.
@@ -61,6 +62,7 @@ class FakeSession:
         self.dates: dict[int, datetime] = {}
         self.names: dict[int, int] = {}
         self.others: dict[str, list[int]] = {}
+        self.hidden: set[str] = set()
         self.unseen: dict[str, int] = {}
         self.modseqs: dict[str, int] = {}
         self.mailbox = "INBOX"
@@ -113,7 +115,8 @@ class FakeSession:
         return {each: self._status(each) for each in self.notified if each in self.others}
 
     async def list_mailboxes(self, wanted: Wanted) -> Listing:
-        names = tuple(each for each in self.others if wanted.brought(each, "/"))
+        listed = [each for each in self.others if each not in self.hidden]
+        names = tuple(each for each in listed if wanted.brought(each, "/"))
         brought = {pattern for each in names for pattern in wanted.bringing(each, "/")}
         barren = tuple(each for each in wanted.patterns if each not in brought)
         top = tuple(self.others) if barren else ()

@@ -51,14 +51,21 @@ class LookingBackTests(ReadingCase):
         self.assertEqual(self.announced(), [("Lists", 99)])
 
     def test_once(self) -> None:
-        """Each mailbox is looked at once, when it is opened."""
+        """Each mailbox is looked at once: when it is opened anyway, or soon, if it has mail."""
         self.begin()
         self.assertEqual(
             self.take_calls(), ["survey", "examine INBOX", "fetch", "fetch_only", "listen"]
         )
+        self.assertTrue(self.result(self.reading.poll()))
+        self.catch_up()
+        self.assertEqual(
+            self.take_calls(),
+            ["survey", "examine Work", "fetch", "fetch_only", "examine INBOX", "fetch", "listen"],
+        )
         self.begin_with(has_others=True)
         self.begin()
         self.assertNotIn("fetch_only", self.take_calls())
+        self.assertFalse(self.result(self.reading.poll()))
 
     def test_the_newest(self) -> None:
         """Of very many the newest, in one question."""
@@ -75,6 +82,7 @@ class LookingBackTests(ReadingCase):
         """An account with one mailbox has no use for that."""
         self.begin_with(has_others=False)
         self.begin()
+        self.assertFalse(self.result(self.reading.poll()))
         self.assertNotIn("fetch_only", self.take_calls())
 
     def test_refused(self) -> None:

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core.sync import Cursor, CursorMove, MailboxStatus
 from mailnotify.errors import CommandRefused
+from mailnotify.imap.responses import NumberSet
 from mailnotify.imap.session import BATCH
 from mailnotify.watching.agenda import MOST_STALE
 from mailnotify.watching.freshness import PAUSE_SECONDS
@@ -462,6 +463,7 @@ class Surveyor:
     async def look(self, session: FakeSession, home: Place) -> Sequence[Place]:
         self.is_due = False
         await session.examine("Lists")
+        session.told(NumberSet(((4, 4),)), True)
         return self._places
 
     def begin(self, found: Sequence[tuple[Place, MailboxStatus]]) -> None:
@@ -480,14 +482,16 @@ class LookingTests(ReadingCase):
         surveyor = Surveyor(self.places)
         self.reading = Reading(self.session, self.places, self.clock, census=surveyor)
         self.begin()
+        self.session.arrive(4)
+        self.catch_up()
         surveyor.want()
         self.take_calls()
         self.session.others["Lists"] = [7]
         self.catch_up()
         self.assertEqual(self.take_calls(), ["examine Lists", "examine INBOX", "fetch", "listen"])
-        self.session.arrive(4)
+        self.session.arrive(5)
         self.catch_up()
-        self.assertEqual(self.announced(), [("INBOX", 4)])
+        self.assertEqual(self.announced(), [("INBOX", 4), ("INBOX", 5)])
 
 
 class FloodTests(ReadingCase):

@@ -37,6 +37,7 @@ class Server:
     Attributes:
         mailboxes: UIDs by mailbox.
         uidvalidities: of each; a mailbox that is made anew gets another one.
+        hidden: are there, and LIST does not say so.
         sessions: all that were opened.
     """
 
@@ -47,6 +48,7 @@ class Server:
         self.dates: dict[int, datetime] = {}
         self.capabilities = frozenset({"IDLE", "NOTIFY"})
         self.list_error: Exception | None = None
+        self.hidden: set[str] = set()
         self.is_down = False
 
     @property
@@ -63,6 +65,7 @@ class Server:
         session.capabilities = self.capabilities
         session.others, session.uidvalidities = self.mailboxes, self.uidvalidities
         session.dates, session.lists_all = self.dates, True
+        session.hidden = self.hidden
         if self.list_error is not None:
             session.failures["list_mailboxes"] = self.list_error
         self.sessions.append(session)
@@ -707,6 +710,26 @@ class GoingTests(RosterCase):
         self.assertEqual(self.watched(), {"Old/a", "Old/x"})
         self.assertIsNone(self.journal.cursor("home", "Lists/a"))
         self.assertIsNotNone(before)
+
+    def test_messages_of_a_deleted_mailbox(self) -> None:
+        """They are gone with it."""
+        self.start()
+        self.arrive("Lists/a", 5)
+        self.server.delete("Lists/a")
+        self.server.tell("Lists/a", is_gone=True)
+        self.assertEqual(self.watched(), {"Lists/b"})
+        event = self.journal.entries[-1].event
+        self.assertIsInstance(event, MailGone)
+        self.assertEqual((event.mailbox, event.uid), ("Lists/a", 5))
+
+    def test_messages_of_a_mailbox_that_is_listed_no_more(self) -> None:
+        """A LIST that leaves one out tells nothing of its messages."""
+        self.start()
+        self.arrive("Lists/a", 5)
+        self.server.hidden.add("Lists/a")
+        self.server.tell("Lists/a", is_gone=True)
+        self.assertEqual(self.watched(), {"Lists/b"})
+        self.assertIsInstance(self.journal.entries[-1].event, NewMail)
 
     def test_renamed_out_of_the_pattern(self) -> None:
         """It is gone, as far as we are concerned, and comes back as it went."""

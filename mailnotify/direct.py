@@ -69,7 +69,7 @@ def shortest_way(transport: Any) -> Callable[[bytes], int | None]:
     It returns how many bytes were taken, and the rest has to be written; or None, if it
     keeps the rest itself.
     """
-    return transport.past if isinstance(transport, Direct) else transport.write
+    return transport.past if isinstance(transport, Direct | DirectTLS) else transport.write
 
 
 class _TheTransports:
@@ -125,7 +125,7 @@ class Direct:
     @property
     def past(self) -> Callable[[bytes], int | None]:
         """See `shortest_way`: past this object, which may be far off in memory."""
-        return self._transport.write if self._is_secured else self._send
+        return shortest_way(self._transport) if self._is_secured else self._send
 
     def write(self, data: bytes) -> None:
         """Send, and leave to the transport what cannot be sent now."""
@@ -237,6 +237,35 @@ class DirectTLS(TLSMemoryBIOProtocol):
     def makeConnection(self, transport: ITransport) -> None:
         super().makeConnection(direct(transport))
 
+    @property
+    def past(self) -> Callable[[bytes], int | None]:
+        """See `shortest_way`: what it needs lies beside it, as its defaults, not far off here."""
+        tls, below = self.getHandle(), self.transport
+        if tls is None or not isinstance(below, Direct):
+            return self.write
+        handle = below.getHandle()
+
+        def past(
+            data: bytes,
+            encrypt: Callable[[bytes], int] = tls.send,
+            take: Callable[[int], bytes] = tls.bio_read,
+            send: Callable[[bytes], int] = handle.send,
+            layer: DirectTLS = self,
+        ) -> int | None:
+            if len(data) > _RECORD_BYTES:
+                return layer.write(data)
+            encrypted = encrypt(data)
+            record = take(encrypted + _OVERHEAD_BYTES)
+            try:
+                sent = send(record)
+            except OSError:
+                sent = 0  # full or broken: the transport finds out which
+            if sent != len(record):
+                layer.transport.write(record[sent:])
+            return encrypted
+
+        return past
+
     def write(self, data: bytes) -> None:
         """Encrypt what fits in one record, and send it; all that is unusual is Twisted's."""
         tls = self.getHandle()
@@ -244,11 +273,13 @@ class DirectTLS(TLSMemoryBIOProtocol):
             super().write(data)
             return
         try:
-            tls.send(data)
+            encrypted = tls.send(data)
         except Error:
-            super().write(data)  # which meets the same error: no handshake yet, or no TLS any more
-            return
-        self._send_all(tls, len(data) + _OVERHEAD_BYTES)
+            encrypted = 0  # Twisted meets the same: no handshake yet, or no TLS any more
+        else:
+            self._send_all(tls, encrypted + _OVERHEAD_BYTES)
+        if encrypted < len(data):
+            super().write(data[encrypted:])  # the peer takes smaller records (RFC 6066 §4)
 
     def _send_all(self, tls: Connection, room: int) -> None:
         """Move what OpenSSL has written to the transport: one record, as good as always."""

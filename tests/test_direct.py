@@ -14,7 +14,13 @@ from pathlib import Path
 from hypothesis import given, strategies as st
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IConsumer, IPullProducer, IPushProducer, ITLSTransport
+from twisted.internet.interfaces import (
+    IConsumer,
+    IOpenSSLServerConnectionCreator,
+    IPullProducer,
+    IPushProducer,
+    ITLSTransport,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
 from twisted.internet.task import Clock
@@ -133,6 +139,24 @@ def server_context(folder: str) -> DefaultOpenSSLContextFactory:
     Path(folder).mkdir()
     files = Certificates(Path(folder))
     return DefaultOpenSSLContextFactory(str(files.key_file), str(files.cert_file))
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class SmallRecords:
+    """TLS with a client that takes no more than 512 bytes in a record."""
+
+    def __init__(self, files: DefaultOpenSSLContextFactory) -> None:
+        self._context = files.getContext()
+
+    def serverConnectionForTLS(self, _layer: object) -> SSL.Connection:
+        return _InSmallRecords(self._context, None)
+
+
+class _InSmallRecords(SSL.Connection):
+    """Encrypts one record in a call, as OpenSSL does for pyOpenSSL."""
+
+    def send(self, buf: bytes, flags: int = 0) -> int:  # type: ignore[override]  # only bytes here
+        return super().send(buf[:512], flags)
 
 
 class DirectTests(SynchronousTestCase):
@@ -318,9 +342,47 @@ class SecuredTests(SynchronousTestCase):
         """It leads into TLS, never past it."""
         self.direct.startTLS(server_context(self.mktemp()))
         client = self._shake_hands()
-        self.assertIsNone(shortest_way(self.direct)(b"line"))
+        before = self.socket.sends
+        self.assertEqual(shortest_way(self.direct)(b"line"), 4)
+        self.assertEqual((self.socket.sends, self.reactor.writers), (before + 1, set()))
         self._carry(client)
         self.assertEqual(client.recv(100), b"line")
+
+    def test_the_shortest_way_is_full(self) -> None:
+        """What the kernel does not take of a record is kept: half a record would end TLS."""
+        for room in (3, BlockingIOError(EAGAIN, "full")):
+            self.setUp()
+            self.direct.startTLS(server_context(self.mktemp()))
+            client = self._shake_hands()
+            self.socket.room = [room, BlockingIOError(EAGAIN, "full")]
+            self.assertEqual(shortest_way(self.direct)(b"line"), 4)
+            self.assertEqual(self.source.calls, ["pause"])
+            self.reactor.turn()
+            self.assertEqual(self.source.calls, ["pause", "resume"])
+            self._carry(client)
+            self.assertEqual(client.recv(100), b"line")
+
+    def test_much_on_the_shortest_way(self) -> None:
+        """What is more than a record is no concern of the caller's either."""
+        self.direct.startTLS(server_context(self.mktemp()))
+        client = self._shake_hands()
+        lines = bytes(range(256)) * 200
+        self.assertIsNone(shortest_way(self.direct)(lines))
+        self._carry(client)
+        self.assertEqual(self._heard(client), lines)
+
+    def test_small_records(self) -> None:
+        """A client may want records smaller than a line (RFC 6066 §4): it gets all of it."""
+        lines = bytes(range(256)) * 10
+        for is_short in (False, True):
+            self.setUp()
+            self.direct.startTLS(SmallRecords(server_context(self.mktemp())))
+            client = self._shake_hands()
+            taken = shortest_way(self.direct)(lines) if is_short else 0
+            self.assertEqual(taken, 512 if is_short else 0)
+            self.direct.write(lines[taken:])
+            self._carry(client)
+            self.assertEqual(self._heard(client), lines)
 
     def test_who_does_not_read(self) -> None:
         """The producer is paused by a full socket in TLS too, and goes on when it drains."""
@@ -379,6 +441,14 @@ class SecuredTests(SynchronousTestCase):
             self.reactor.turn()
             self.assertIsNotNone(self.hearing.reason)
             self.assertTrue(self.socket.is_closed)
+
+    def _heard(self, client: SSL.Connection) -> bytes:
+        """All that the client has got."""
+        heard = b""
+        with contextlib.suppress(SSL.WantReadError):
+            while True:
+                heard += client.recv(2**16)
+        return heard
 
     def _shake_hands(self, clear: bytes = b"") -> SSL.Connection:
         """A client that has heard this before TLS, if only because it is still on its way."""

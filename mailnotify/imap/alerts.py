@@ -6,8 +6,6 @@ a text is told once. The account's events can carry the latest one.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from twisted.logger import Logger
 
 from mailnotify.core.text import clean
@@ -23,21 +21,24 @@ class Alerts:
         latest: the last text; empty if there was none.
     """
 
+    __slots__ = ("_account", "_told", "latest")
+
     _log = Logger()
 
     def __init__(self, account: str) -> None:
         self._account = account
-        self._told: OrderedDict[str, None] = OrderedDict()
+        self._told: dict[str, None] = {}
         self.latest = ""
 
     def __call__(self, said: str) -> None:
         """Tell a person, unless they were told."""
         self.latest = said
-        if said in self._told:
-            self._told.move_to_end(said)
+        is_known = said in self._told
+        self._told.pop(said, None)
+        self._told[said] = None  # behind all others
+        if is_known:
             return
-        self._told[said] = None
         if len(self._told) > MOST_TEXTS:
-            self._told.popitem(last=False)
+            del self._told[next(iter(self._told))]
         account = clean(self._account, 64)
         self._log.warn("the server of {account} says: {said}", account=account, said=said)

@@ -9,6 +9,7 @@ in the answer about many, and every message has at least an empty line.
 from __future__ import annotations
 
 from collections.abc import Container, Set
+from functools import lru_cache
 
 from mailnotify.core import headers
 from mailnotify.core.message import Fetched
@@ -61,7 +62,13 @@ def with_name(items: bytes, capabilities: Set[str], maker: str) -> bytes:
     """
     has = ("X-GM-EXT-1" in capabilities, "OBJECTID" in capabilities, maker.lower() == "dovecot")
     name = next((name for name, is_there in zip(_NAMES, has, strict=True) if is_there), b"")
-    return items.replace(b"(UID ", b"(UID %b " % name, 1) if name else items
+    return _naming(items, name) if name else items
+
+
+@lru_cache(maxsize=16)
+def _naming(items: bytes, name: bytes) -> bytes:
+    """One value for all connections."""
+    return items.replace(b"(UID ", b"(UID %b " % name, 1)
 
 
 def fewer(items: bytes) -> bytes | None:
@@ -87,6 +94,8 @@ class Answers:
         has_overflowed: whether there were more than `most`.
         bare: the messages whose header came and was empty.
     """
+
+    __slots__ = ("_answered", "_most", "_told", "_wanted", "bare", "has_overflowed", "seqs")
 
     def __init__(self, wanted: Container[int], most: int) -> None:
         self._wanted = wanted

@@ -31,6 +31,8 @@ class Awaiting:
         hint: called when a fetch has something to find.
     """
 
+    __slots__ = ("_client", "_clock", "_hint", "_timer")
+
     def __init__(
         self, clock: IReactorTime, client: MailboxClient, hint: Callable[[], None]
     ) -> None:

@@ -116,6 +116,11 @@ class Pipeline:
         is_stepwise: never send more than one command in one write.
     """
 
+    __slots__ = (
+        *("_count", "_is_held", "_is_stepwise", "_out", "_prefix", "_under_way", "_waiting"),
+        *("strays",),
+    )
+
     def __init__(self, *, prefix: str | None = None, is_stepwise: bool = False) -> None:
         self._prefix = secrets.token_hex(4).upper() if prefix is None else prefix
         self._is_stepwise = is_stepwise

@@ -67,6 +67,8 @@ class Fetching:
         pushed: messages that came without being asked for; they need no fetch.
     """
 
+    __slots__ = ("_all_items", "_backlog", "_items", "_peer", "_run", "_view", "pushed")
+
     def __init__(
         self, run: Run, view: MailboxView, peer: str, items: bytes = HEADER_FIELDS
     ) -> None:
@@ -241,6 +243,8 @@ class _Backlog:
         first_uid: nothing that was there from here on is missing in `uids`.
         below: the sequence number of the last message before them, if certain.
     """
+
+    __slots__ = ("_first_uid", "_uids", "below")
 
     def __init__(self, uids: list[int], first_uid: int, below: int | None) -> None:
         self._uids = uids

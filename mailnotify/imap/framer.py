@@ -65,6 +65,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     blank_lines: int = 1_000
 
 
+_USUAL = Limits()
+
 _ANNOUNCEMENT = re.compile(rb"(?<![^ \t(\[\])>])~?\{([0-9]+)\+?\}\Z")
 """A literal's announcement at the end of a line, as a word of its own.
 
@@ -94,6 +96,11 @@ class Framer:
         blank_lines: how many blank lines have been passed over.
     """
 
+    __slots__ = (
+        *("_at", "_blank_in_a_row", "_buffer", "_head", "_limits", "_literal_bytes", "_parts"),
+        *("_parts_bytes", "_peer", "_searched", "_spilled_bytes", "_violation", "blank_lines"),
+    )
+
     def __init__(self, limits: Limits | None = None, *, peer: str = "the server") -> None:
         """Begin with nothing.
 
@@ -102,7 +109,7 @@ class Framer:
             peer: how exceptions call the server.
         """
         self.blank_lines = 0
-        self._limits = limits or Limits()
+        self._limits = limits or _USUAL
         self._peer = peer
         self._buffer = bytearray()
         self._at = 0  # what lies before is cut

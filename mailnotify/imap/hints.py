@@ -19,6 +19,8 @@ Changed = Callable[[str, MailboxStatus | None], None]
 class Hints:
     """Of one connection. Call `listen` once; from then on each is passed on at once."""
 
+    __slots__ = ("_changed", "_kept")
+
     _log = Logger()
 
     def __init__(self) -> None:

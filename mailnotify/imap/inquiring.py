@@ -44,6 +44,8 @@ class Inquiry:
         is_due: something was read or removed, and nobody knows what.
     """
 
+    __slots__ = ("_clock", "_has_known", "_hinted_at", "_modseq", "_told", "is_due")
+
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._hinted_at = -PAUSE_SECONDS

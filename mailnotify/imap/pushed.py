@@ -25,34 +25,37 @@ class Pushed:
         most: of more messages than this none are kept.
     """
 
+    __slots__ = ("_answers", "_most", "_removals", "_view")
+
     def __init__(self, view: MailboxView, most: int) -> None:
         self._view = view
         self._most = most
-        self._begin()
-
-    def _begin(self) -> None:
-        self._answers = Answers(_ALL_UIDS, self._most)
-        self._removals = self._view.removals
+        self._answers: Answers | None = None  # most servers push nothing
+        self._removals = view.removals
 
     def heard(self, data: FetchData) -> bool:
         """Take one message; whether it is the last one that there is."""
         if data.header is None:
             return False
-        if self._view.removals != self._removals:
-            self._begin()  # sequence numbers have moved: what was kept is worth nothing
+        if self._answers is None or self._view.removals != self._removals:
+            # If sequence numbers have moved, what was kept is worth nothing.
+            self._answers = Answers(_ALL_UIDS, self._most)
+            self._removals = self._view.removals
         self._answers(data)
         return data.seq == self._view.exists
 
     def take(self, first_uid: int) -> list[Fetched] | None:
         """All messages from this UID on, if exactly these were pushed; it forgets them."""
         view, answers = self._view, self._answers
+        self._answers = None
+        if answers is None:
+            return None
         is_whole = (
             not answers.has_overflowed
             and view.removals == self._removals
             and bool(answers.seqs)
             and view.is_whole(first_uid, answers.seqs, view.exists)
         )
-        self._begin()
         if not is_whole:
             return None
         fetched = [each for each in answers.take() if each.uid >= first_uid]

@@ -44,6 +44,7 @@ async def reach(
     except Exception as error:
         raise explain(Failure(error), str(server), is_secure=False) from error
     assert isinstance(client, MailboxClient)
+    factory.protocol = None  # it is kept as long as the connection, and builds no more
     keep_alive(client.transport, account.timing.silent_peer_seconds)
     if server.security is Security.IMPLICIT_TLS:
         await client.secured.wait()

@@ -43,6 +43,10 @@ class Resync:
         is_enabled: the server tells.
     """
 
+    __slots__ = (
+        *("_gone", "_has_mailbox", "_is_closing", "_is_opening", "_seen", "_told", "is_enabled"),
+    )
+
     def __init__(self) -> None:
         self.is_enabled = False
         self._told: Told | None = None

@@ -148,6 +148,12 @@ class Session:
         items: what is asked of each message.
     """
 
+    __slots__ = (
+        *("_awaiting", "_client", "_clock", "_fetches", "_fetching", "_habits", "_heard_at"),
+        *("_hints", "_idling", "_inquiry", "_is_notified", "_items", "_may_compress", "_name_told"),
+        *("_resync", "_uidvalidity", "_view", "capabilities", "mailbox"),
+    )
+
     _log = Logger()
 
     def __init__(
@@ -171,7 +177,7 @@ class Session:
         self._resync = Resync()
         self._inquiry = Inquiry(clock)
         self._is_notified = False
-        self._name_told: Callable[[ListItem], object] = lambda item: None
+        self._name_told: Callable[[ListItem], object] | None = None
         self._hints = Hints()
         self._habits = habits
         self._heard_at = clock.seconds()
@@ -394,7 +400,8 @@ class Session:
             if not self._is_answer(response, command):
                 self._hints.hint(response.name, status_of(response))
         elif isinstance(response, ListItem):
-            if command is None or command.name != "LIST" or response.old_name is not None:
+            is_change = command is None or command.name != "LIST" or response.old_name is not None
+            if is_change and self._name_told is not None:
                 self._name_told(response)
         else:
             return False

@@ -31,6 +31,8 @@ class MailboxView:
         removals: counts everything that moves sequence numbers.
     """
 
+    __slots__ = ("_below", "_examined", "_has_told", "_uidnext", "exists", "removals", "was_there")
+
     def __init__(self, exists: int, uidnext: int) -> None:
         self.exists = exists
         self.was_there = 0

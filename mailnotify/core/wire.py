@@ -53,6 +53,9 @@ from mailnotify.errors import ProtocolViolated, WireError
 _ANSWER_BYTES: Final = 4096
 """Answers that may wait before `received` stops: a peer that never reads costs no more."""
 
+_LINES_AT_ONCE: Final = 50
+"""So many lines are read before `received` stops: 0.2 ms at most, and then others have a turn."""
+
 
 class Stage(enum.Enum):
     """How far a connection has come."""
@@ -155,14 +158,16 @@ class ServerPeer:
 
     Attributes:
         is_waiting: an answer takes time; until this is False again no line is taken.
+        is_pausing: `received` has stopped early: write `to_send`, and come back later.
         farewell: the reason of `Bye`, when it was said; else empty.
     """
 
-    __slots__ = ("_lines", "_out", "farewell", "is_waiting", "stage")
+    __slots__ = ("_lines", "_out", "farewell", "is_pausing", "is_waiting", "stage")
 
     def __init__(self, line_bytes: int = RECEIVED_LINE_BYTES) -> None:
         self._lines = _Lines(line_bytes)
         self._out: list[bytes] = []
+        self.is_pausing = False
         self.is_waiting = False
         self.farewell = ""
         self.stage = Stage.PLAIN
@@ -181,9 +186,14 @@ class ServerPeer:
         """What the owner has to answer, frame by frame, with `send`.
 
         Answer each before the next is taken: it decides what may follow. Stops
-        early while answers wait (see `is_pausing`): write `to_send`, come back.
+        early while answers wait, and after many lines (see `is_pausing`).
         """
-        while self.stage in _OPEN and not (self.is_waiting or self.is_pausing):
+        self.is_pausing = False
+        for _ in range(_LINES_AT_ONCE):
+            if self.stage not in _OPEN or self.is_waiting:
+                return
+            if sum(map(len, self._out)) >= _ANSWER_BYTES:
+                break
             try:
                 line = self._lines.next()
                 if line is None:
@@ -194,11 +204,7 @@ class ServerPeer:
                 continue
             if isinstance(frame, Question):
                 yield frame
-
-    @property
-    def is_pausing(self) -> bool:
-        """Whether lines wait until the answers so far have been taken by `to_send`."""
-        return sum(map(len, self._out)) >= _ANSWER_BYTES
+        self.is_pausing = self.stage in _OPEN
 
     def send(self, frame: ServerFrame) -> None:
         """Say something; after `Bye` and `Secured` nothing more is said."""

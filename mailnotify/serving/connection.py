@@ -79,6 +79,7 @@ class NotifyProtocol(Protocol):
 
     transport: _IStream
     _has_fallen_silent = False
+    _has_more_lines = False
 
     def __init__(
         self,
@@ -182,10 +183,18 @@ class NotifyProtocol(Protocol):
         self._flush()
         if self._is_held:
             return
-        if self._has_fallen_silent and not (has_more or self._peer.is_waiting):
+        has_done = not (has_more or self._has_more_lines or self._peer.is_waiting)
+        if self._has_fallen_silent and has_done:
             self.take_leave(Farewell.QUIT)
         else:
             self._step_in(has_more=has_more)
+
+    def take_turn(self) -> None:
+        """Go on with what waited for this turn: lines, or else a page."""
+        if not self._has_more_lines:
+            self.pull()
+        elif not self._is_held:
+            self.go_on()
 
     def take_leave(self, reason: Farewell) -> None:
         """Say why, to one who understands that, and close within a second."""
@@ -212,8 +221,13 @@ class NotifyProtocol(Protocol):
 
     def _step_in(self, *, has_more: bool) -> None:
         """Join the crowd, if there is nothing to catch up with."""
+        if self._peer.stage is Stage.CLOSED:
+            return
+        if self._has_more_lines:
+            self._house.pull_soon(self)
+            return
         feed = self._subscriber.feed
-        if feed is None or self._peer.stage is Stage.CLOSED:
+        if feed is None:
             return
         crowd = self._house.crowd
         self.is_in_crowd = not has_more and crowd.join(self, feed.wish, feed.position)
@@ -228,13 +242,11 @@ class NotifyProtocol(Protocol):
             feed.go_on(self._house.crowd.leave(self, feed.wish))
 
     def _converse(self, *, has_progressed: bool) -> None:
-        """Answer the lines that are there, as long as the answers are taken."""
-        has_more = True
-        while has_more and not self._is_held:
-            has_more = self._subscriber.answer()
-            self._flush()
-        if self._is_held or self._peer.is_waiting:
-            # Who does not take the answers, or waits for one, is not listened to until then.
+        """Answer some of the lines that are there; many have to wait for the next turn."""
+        self._has_more_lines = not self._is_held and self._subscriber.answer()
+        self._flush()
+        if self._is_held or self._peer.is_waiting or self._has_more_lines:
+            # Who says much, or takes no answers, or waits for one, is not listened to meanwhile.
             self.transport.pauseProducing()
         if self._peer.stage is not Stage.CLOSED:
             self._note(has_progressed=has_progressed)

@@ -253,7 +253,7 @@ class NotifyFactory(Factory):
         until = self.clock.seconds() + _REPLAY_SECONDS
         for _ in range(len(self._due)):
             subscriber, _ = self._due.popitem(last=False)
-            self._for_each((subscriber,), NotifyProtocol.pull)
+            self._for_each((subscriber,), NotifyProtocol.take_turn)
             if self.clock.seconds() >= until:
                 return
 

@@ -440,13 +440,22 @@ class ServerPeerTests(SynchronousTestCase):
     def test_answers_wait(self) -> None:
         """While the answers are not taken, the rest of the lines is left unread."""
         peer = ServerPeer()
-        peer.receive(b"x\n" * 10_000)
-        self.assertEqual(list(peer.received()), [])
-        self.assertTrue(peer.is_pausing)
-        first = peer.to_send()
-        self.assertLess(len(first), 4200)
-        self.assertEqual(list(peer.received()), [])
-        self.assertGreater(len(peer.to_send()), 4000)
+        peer.receive((b"PING " + b"x" * 190 + b"\n") * 1000)
+        for _ in range(2):
+            self.assertEqual(list(peer.received()), [])
+            self.assertTrue(peer.is_pausing)
+            self.assertIn(len(peer.to_send()), range(4000, 4300))
+
+    def test_many_lines(self) -> None:
+        """However short they are, and answered or not: others have a turn in between."""
+        for line, answer in ((b"\n", b""), (b"PONG\n", b""), (b"PING\n", b"PONG\r\n")):
+            peer = ServerPeer()
+            peer.receive(line * 120)
+            answers = []
+            while list(peer.received()) == [] and peer.is_pausing:
+                answers.append(peer.to_send())
+            answers.append(peer.to_send())
+            self.assertEqual(answers, [answer * count for count in (50, 50, 20)])
 
     def test_nothing_after_bye(self) -> None:
         """BYE is the last line."""

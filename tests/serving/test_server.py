@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from mailnotify.access.door import OPEN, Door
+from mailnotify.config.listen import PlainFor
 from mailnotify.config.schema import Limits
 from mailnotify.core.events import Entry, Position
 from mailnotify.core.frames import (
@@ -514,6 +515,32 @@ class StructuredTests(SynchronousTestCase):
             answers += client.line.wake().count(b"ERR UNKNOWN")
         answers += client.line.take().count(b"ERR UNKNOWN")
         self.assertEqual(answers, 32768)
+
+    def test_much_at_once(self) -> None:
+        """Who says a lot is answered all of it, some of it in each turn, and then listened to."""
+        client = Subscription(self.rig)
+        other = self.rig.connect()
+        client.heard()
+        client.line.protocol.dataReceived(b"PING x\n" * 1000)
+        answers = [client.line.take().count(b"PONG x")]
+        self.assertEqual(client.line.producerState, "paused")
+        while client.line.producerState == "paused":
+            self.rig.accept(len(answers))
+            answers.append(client.line.take().count(b"PONG x"))
+            self.assertEqual(other.take().count(b"New Email"), 1)
+        self.assertEqual((sum(answers), max(answers)), (1000, 50))
+
+    def test_a_stranger_who_says_much(self) -> None:
+        """The same for one who is shown nothing."""
+        rig = Rig(door=Door(plain=PlainFor.NOBODY, keeper=Tokens(Clock()).keeper))
+        line = rig.connect()
+        line.protocol.dataReceived(b"PING x\n" * 1000 + b"QUIT\n")
+        self.assertEqual(line.take().count(b"PONG x"), 50)
+        rig.turn(30)
+        said = line.take()
+        self.assertEqual(said.count(b"PONG x"), 950)
+        self.assertTrue(said.endswith(b'BYE {"reason":"quit"}\r\n'))
+        self.assertTrue(line.disconnecting)
 
     def test_quit(self) -> None:
         """QUIT is answered with BYE, and the connection closes."""

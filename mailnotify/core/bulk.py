@@ -50,5 +50,5 @@ class Bulk:
 
 
 def _is_older(mail: NewMail, until: datetime) -> bool:
-    dates = (mail.received, mail.date)
-    return all(each is not None and each < until for each in dates)
+    received, date = mail.received, mail.date
+    return received is not None and received < until and date is not None and date < until

@@ -157,25 +157,25 @@ def summarise(raw_header: bytes) -> Summary:
             values[name] = known + b"," + value
     hints = [] if raw_header.isascii() else charset_hints(raw_header)
 
-    def read(name: bytes, parse: Callable[[str], _Read], default: _Read) -> _Read:
-        raw = values.get(name)
-        return default if raw is None else _guarded(raw, hints, parse, default)
-
     return Summary(
-        subject=read(b"subject", _subject, ""),
-        sender=read(b"from", _senders, ()),
-        to=read(b"to", _recipients, ()),
-        message_id=read(b"message-id", _message_id, ""),
-        date=read(b"date", read_date, None),
+        subject=_guarded(values.get(b"subject"), hints, _subject, ""),
+        sender=_guarded(values.get(b"from"), hints, _senders, ()),
+        to=_guarded(values.get(b"to"), hints, _recipients, ()),
+        message_id=_guarded(values.get(b"message-id"), hints, _message_id, ""),
+        date=_guarded(values.get(b"date"), hints, read_date, None),
     )
 
 
-def _guarded(raw: bytes, hints: list[str], parse: Callable[[str], _Read], default: _Read) -> _Read:
+def _guarded(
+    raw: bytes | None, hints: list[str], parse: Callable[[str], _Read], default: _Read
+) -> _Read:
     """Read one field, whatever happens.
 
     Our parsers do not raise on anything the tests could think of, and some releases
     of what they use do. One poisoned field must not stop its mailbox for good.
     """
+    if raw is None:
+        return default
     try:
         return parse(guess(raw if len(raw) <= _FIELD_BYTES else _clipped(raw), hints))
     except Exception:

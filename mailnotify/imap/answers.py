@@ -110,14 +110,16 @@ class Answers:
         """Take one untagged response."""
         if not isinstance(response, FetchData) or not response.uid:
             return
-        has_header = any(name.startswith("BODY[HEADER") for name in response.sections)
+        uid, header = response.uid, response.header
+        has_header = header is not None or _has_header(response)
         if has_header and len(self.seqs) <= self._most + 1:
-            self.seqs[response.seq] = response.uid
-        if response.uid in self._wanted:
-            self._told[response.uid] = _merged(self._told.get(response.uid), response)
+            self.seqs[response.seq] = uid
+        if uid in self._wanted:
+            self._told[uid] = _merged(self._told.get(uid, _NOTHING), response, header)
             if has_header:
-                (self._answered if response.header else self.bare).add(response.uid)
-            self._bound()
+                (self._answered if header else self.bare).add(uid)
+            if len(self._told) > self._most:
+                self._drop_highest()
 
     def uids(self) -> set[int]:
         """The messages whose header came."""
@@ -135,28 +137,35 @@ class Answers:
         """What was told of this message, if only its UID."""
         return self._told.get(uid) or Fetched(uid=uid)
 
-    def _bound(self) -> None:
-        if len(self._told) > self._most:
-            highest = max(self._told)
-            del self._told[highest]
-            self._answered.discard(highest)
-            self.bare.discard(highest)
-            self.has_overflowed = True
+    def _drop_highest(self) -> None:
+        highest = max(self._told)
+        del self._told[highest]
+        self._answered.discard(highest)
+        self.bare.discard(highest)
+        self.has_overflowed = True
 
 
-def _merged(known: Fetched | None, told: FetchData) -> Fetched:
+_NOTHING = Fetched(uid=0)
+"""What is known of a message before it was told of."""
+
+
+def _has_header(told: FetchData) -> bool:
+    """Whether there is a header, be it NIL."""
+    return any(name.startswith("BODY[HEADER") for name in told.sections)
+
+
+def _merged(known: Fetched, told: FetchData, header: bytes | None) -> Fetched:
     """What two responses for one message tell together; the later one wins.
 
     A server that knows no partials sends all of a text or header; that is not kept.
     """
-    known = known or Fetched(uid=told.uid or 0)
     text = told.sections.get("BODY[TEXT]") or known.text
     return Fetched(
-        uid=known.uid,
+        uid=told.uid or 0,
         flags=known.flags if told.flags is None else told.flags,
         received=told.received or known.received,
         size=told.size or known.size,
-        header=(told.header or known.header)[: headers.MOST_BYTES],
+        header=(header or known.header)[: headers.MOST_BYTES],
         attachments=count_attachments(told.bodystructure) or known.attachments,
         text=text[:MOST_BODY_BYTES],
         object_id=_object_id(told) or known.object_id,

@@ -86,8 +86,10 @@ class Inquiry:
         is_flag = isinstance(response, FetchData) and not is_ours and is_read(response)
         is_change = is_flag or isinstance(response, Expunged)
         self.is_due = self.is_due or is_change
+        if not is_change or is_ours:
+            return False
         now = self._clock.seconds()
-        if not is_change or is_ours or now < self._hinted_at + PAUSE_SECONDS:
+        if now < self._hinted_at + PAUSE_SECONDS:
             return False
         self._hinted_at = now
         return True

@@ -80,7 +80,7 @@ def read_account(name: str, table: Table, timing: Timing, origin: Origin) -> Acc
         oauth=oauth,
         mailboxes=_mailboxes(table),
         announce_copies=table.is_true("announce_copies"),
-        **table.plain(Account, "connections", "preview_bytes"),
+        **table.plain(Account, "connections", "preview_bytes", "backfill_days"),
         trust=read_trust(table, "trust", origin) or SystemTrust(),
         compress=_compress(table),
         timing=read_timing(table, timing),

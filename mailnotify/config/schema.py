@@ -326,6 +326,17 @@ class Account(Struct, frozen=True, kw_only=True):
             le=1000,
         ),
     ] = 0
+    backfill_days: Annotated[
+        int,
+        Meta(
+            description=(
+                "Of a mailbox that is seen for the first time, mail that is not older than this "
+                "is announced; 0 for none."
+            ),
+            ge=0,
+            le=365,
+        ),
+    ] = 0
     timing: Annotated[Timing, Meta(description="Overrides of [timing] for this account.")] = (
         Timing()
     )

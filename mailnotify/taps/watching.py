@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -156,7 +156,7 @@ class Watching(MultiService):
         words = partial(preview, most_bytes=account.preview_bytes, html_to_text=visible_text)
         accept = partial(self._hub.accept, announce_copies=account.announce_copies)
         has_others = len(account.wanted.names) > 1 or bool(account.wanted.patterns)
-        return Place(
+        place = Place(
             account.name,
             mailbox,
             self._journal,
@@ -165,6 +165,9 @@ class Watching(MultiService):
             words,
             has_others=has_others,
         )
+        if account.backfill_days:  # as if it had not been there before
+            place.since = self._now() - timedelta(days=account.backfill_days)
+        return place
 
     def _opener(self, account: Account, alerts: Alerts) -> Opener:
         """How the connections of one account are made: its mailboxes share a gate."""

@@ -52,7 +52,8 @@ class Place:
         witness: hears how it stands.
         refusal: why it cannot be watched, though the account can; else None.
         is_brought: by a pattern, so that it may be gone.
-        since: when it was not there yet; None if it may have been there for ever.
+        since: when it was not there yet, or was not to be looked at; None if it may have
+            been there for ever.
         freshness: what of it was looked at, and when.
         held: messages that are gone, or in a mailbox that has another name now.
     """

@@ -294,9 +294,10 @@ class Reading:
                 self._agenda.hear(place, status)
         if self._census is not None and first:
             self._census.begin(first)
-            return
         for place, status in first:
-            place.begin(status)
+            if self._census is None:
+                place.begin(status)
+            self._agenda.hear(place, status)
 
     # -- one mailbox
 

@@ -211,7 +211,7 @@ class Roster:
         for each in (*come, *anew):
             place = self.places[each] = self._make_place(each)
             if each in begun:
-                place.since = self._since(each)
+                place.since = self._since(each) or place.since
             self._come.append(place)
         if fresh:
             self._log.info("watching also {names}", names=self._shown(*fresh))

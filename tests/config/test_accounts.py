@@ -143,6 +143,13 @@ class PreviewTests(SynchronousTestCase):
         problem = account_problem(SECRET + URL + "preview_bytes = 1001")
         self.assertEqual(problem.path, "accounts.home.preview_bytes")
 
+    def test_backfill(self) -> None:
+        """None without a word, and at most a year."""
+        self.assertEqual(account(SECRET + URL).backfill_days, 0)
+        self.assertEqual(account(SECRET + URL + "backfill_days = 7").backfill_days, 7)
+        problem = account_problem(SECRET + URL + "backfill_days = 366")
+        self.assertEqual(problem.path, "accounts.home.backfill_days")
+
 
 class CopiesTests(SynchronousTestCase):
     """Whether each place of a message is news."""

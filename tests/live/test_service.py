@@ -77,6 +77,20 @@ class ArrivalTests(ServiceCase):
         self.assertEqual(reader.subjects(1), ["fresh"])
         reader.assert_silent()
 
+    def test_backfill(self) -> None:
+        """Who asks for the last days gets what lies there, once, and not what is older."""
+        year = b'"01-Jan-2020 10:00:00 +0000"'
+        with self.dovecot._imap("demo") as imap:
+            imap.append("INBOX", "", year.decode(), letter(b"years ago"))
+        self.dovecot.append("demo", "INBOX", letter(b"just before"))
+        service = self.serve(self.home().replace("mailboxes", "backfill_days = 2\nmailboxes"))
+        service.terminate()
+        service.start()
+        service.await_log("] watching ", 2)
+        self.dovecot.append("demo", "INBOX", letter(b"then"))
+        told = [event["subject"] for event in self.follow(service).events(2)]
+        self.assertEqual(told, ["just before", "then"])
+
     def test_a_hundred_at_once(self) -> None:
         """Each comes once, in order."""
         service = self.serve(self.home())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from unittest.mock import patch
 
 from msgspec import structs
@@ -18,6 +19,7 @@ from mailnotify.taps.logins import Logins
 from mailnotify.taps.service import Mailnotify
 from mailnotify.taps.watching import Watching
 from mailnotify.tls import Connector
+from mailnotify.watching.crew import Crew
 from tests.fakes import NOON, MemoryJournal
 
 
@@ -90,6 +92,13 @@ class WatchingTests(SynchronousTestCase):
             [(each.account, each.mailbox, each.state) for each in told],
             [("home", "Old", "ended"), ("x", "Y", "ended")],
         )
+
+    def test_backfill(self) -> None:
+        """How far back a first look goes is the account's."""
+        accounts = (account("home"), structs.replace(account("work"), backfill_days=7))
+        crews = [each for each in self.watching(*accounts) if isinstance(each, Crew)]
+        since = [next(iter(each.places(each._seats[0]))).since for each in crews]
+        self.assertEqual(since, [None, NOON - timedelta(days=7)])
 
     def test_nobody_answers(self) -> None:
         """Every mailbox is told to be blind, once, with its cause."""

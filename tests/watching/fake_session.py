@@ -139,7 +139,8 @@ class FakeSession:
 
     async def fetch_only(self, uids: Sequence[int]) -> Sequence[Fetched]:
         await self._answer("fetch_only")
-        return tuple(self._fetched(uid) for uid in uids)
+        there = set(self.others.get(self.mailbox, self.uids))
+        return tuple(self._fetched(uid) for uid in uids if uid in there)
 
     def received(self, uid: int) -> datetime:
         """Messages come an hour apart, unless `dates` says otherwise."""

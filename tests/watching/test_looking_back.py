@@ -11,6 +11,7 @@ from twisted.logger import capturedLogs, formatEvent
 from mailnotify.core.bulk import FLOOD
 from mailnotify.errors import CommandRefused
 from mailnotify.imap.session import BATCH
+from mailnotify.watching.agenda import MOST_STALE
 from mailnotify.watching.place import Place
 from mailnotify.watching.reading import Reading
 from tests.watching.test_reading import _NOW, ReadingCase, Recorder
@@ -51,21 +52,36 @@ class LookingBackTests(ReadingCase):
         self.assertEqual(self.announced(), [("Lists", 99)])
 
     def test_once(self) -> None:
-        """Each mailbox is looked at once: when it is opened anyway, or soon, if it has mail."""
+        """Each mailbox is looked at once, at first sight, if it has mail."""
         self.begin()
         self.assertEqual(
-            self.take_calls(), ["survey", "examine INBOX", "fetch", "fetch_only", "listen"]
-        )
-        self.assertTrue(self.result(self.reading.poll()))
-        self.catch_up()
-        self.assertEqual(
             self.take_calls(),
-            ["survey", "examine Work", "fetch", "fetch_only", "examine INBOX", "fetch", "listen"],
+            [
+                *("survey", "examine INBOX", "fetch", "fetch_only"),
+                *("examine Work", "fetch", "fetch_only"),
+                *("examine INBOX", "fetch", "listen"),
+            ],
         )
         self.begin_with(has_others=True)
         self.begin()
         self.assertNotIn("fetch_only", self.take_calls())
         self.assertFalse(self.result(self.reading.poll()))
+
+    def test_a_few_at_a_time(self) -> None:
+        """Of many mailboxes the others come with the next polls."""
+        names = [f"M{number}" for number in range(MOST_STALE + 1)]
+        self.session.others = {each: [1] for each in names}
+        self.places[1:] = [
+            Place("home", each, self.journal, self.accept, has_others=True) for each in names
+        ]
+        self.reading = Reading(self.session, self.places, self.clock)
+        for count in (MOST_STALE + 1, 1):
+            self.begin() if count > 1 else self.poll()
+            self.assertEqual(self.take_calls().count("fetch_only"), count)
+
+    def poll(self) -> None:
+        self.assertTrue(self.result(self.reading.poll()))
+        self.catch_up()
 
     def test_the_newest(self) -> None:
         """Of very many the newest, in one question."""

@@ -474,6 +474,30 @@ class Surveyor:
         pass
 
 
+class BackfillTests(ReadingCase):
+    """Mailboxes of whose mail the last days are wanted at first sight."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.session.uids, self.session.others["Work"] = [3, 4], [5, 6]
+        for uid in (3, 5):
+            self.session.dates[uid] = _NOW - timedelta(days=9)
+        for uid in (4, 6):
+            self.session.dates[uid] = _NOW - timedelta(days=2)
+        for place in self.places:
+            place.since = _NOW - timedelta(days=3)
+
+    def test_first_sight(self) -> None:
+        """What is younger is announced, in all mailboxes, once; then what comes."""
+        for _ in range(2):
+            self.begin()
+            self.assertEqual(sorted(self.announced()), [("INBOX", 4), ("Work", 6)])
+            self.reading = Reading(self.session, self.places, self.clock)
+        self.session.arrive(7)
+        self.catch_up()
+        self.assertEqual(self.announced()[2:], [("INBOX", 7)])
+
+
 class LookingTests(ReadingCase):
     """A look for mailboxes that leaves another one open."""
 

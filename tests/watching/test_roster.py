@@ -116,6 +116,7 @@ class RosterCase(SynchronousTestCase):
 
     mailboxes = ("INBOX", "Lists/*", "!Lists/spam")
     capabilities = frozenset({"IDLE", "NOTIFY"})
+    since: datetime | None = None
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -154,7 +155,7 @@ class RosterCase(SynchronousTestCase):
 
         def brought(name: str) -> Place:
             place = self.place(name)
-            place.is_brought = True
+            place.is_brought, place.since = True, self.since
             return place
 
         self.witness = Recorder()
@@ -544,6 +545,17 @@ class SweepTests(WithoutNotifyTests):
 
     def test_the_others_stay(self) -> None:
         """There are none."""
+
+
+class BackfillTests(RosterCase):
+    """An account that wants the mail of the last days at first sight."""
+
+    since = _START - timedelta(days=30)
+
+    def test_first_sight(self) -> None:
+        """Also of what its patterns bring; a letter that lies in two of them is one."""
+        self.start()
+        self.assertEqual(self.announced(), [("Lists/a", 1), ("Lists/a", 2)])
 
 
 class GoingTests(RosterCase):

@@ -3,7 +3,7 @@
 A journal forgets a bounded number of entries in one call, so that nobody waits
 for it; `Pruning` calls until there is nothing more to forget, with a breath
 between two calls, and looks again every hour. A disk that refuses costs one
-hour: forgetting is never urgent.
+hour, and so does a clock that was set meanwhile: forgetting is never urgent.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from mailnotify.core.steady import Steadiness
 from mailnotify.errors import MailnotifyError
 from mailnotify.interfaces import IJournal
 
@@ -40,12 +41,13 @@ class Pruning(Service):
         self._journal = journal
         self._now = now
         self._clock = clock
+        self._steadiness = Steadiness()
         self._next: IDelayedCall | None = None
 
     def startService(self) -> None:
-        """Forget the first slice soon, not while the service starts."""
+        """Begin to watch the clock; nothing is forgotten before it has proved steady."""
         super().startService()
-        self._next = self._clock.callLater(BREATH_SECONDS, self._prune)
+        self._look()
 
     def stopService(self) -> None:
         """Nothing is forgotten after this."""
@@ -54,11 +56,20 @@ class Pruning(Service):
             self._next.cancel()
             self._next = None
 
-    def _prune(self) -> None:
+    def _look(self) -> None:
+        now = self._now()
+        if self._steadiness.holds(now, self._clock.seconds()):
+            self._prune(now)
+        else:
+            self._next = self._clock.callLater(INTERVAL_SECONDS, self._look)
+
+    def _prune(self, now: datetime) -> None:
         count = 0
         try:
-            count = self._journal.prune(self._now())
+            count = self._journal.prune(now)
         except MailnotifyError as problem:
             self._log.warn("nothing was forgotten: {problem}", problem=problem)
-        pause_seconds = BREATH_SECONDS if count else INTERVAL_SECONDS
-        self._next = self._clock.callLater(pause_seconds, self._prune)
+        if count:
+            self._next = self._clock.callLater(BREATH_SECONDS, self._prune, now)
+        else:
+            self._next = self._clock.callLater(INTERVAL_SECONDS, self._look)

@@ -39,6 +39,7 @@ from mailnotify.access.token_file import TokenFile
 from mailnotify.config.listen import Listen, PlainFor
 from mailnotify.config.listening import is_loopback
 from mailnotify.config.schema import Config
+from mailnotify.core.steady import Steadiness
 from mailnotify.errors import ConfigInvalid, Problem
 from mailnotify.hub import Hub
 from mailnotify.interfaces import IJournal
@@ -95,6 +96,8 @@ class Listening(MultiService):
         self._certificate = ServedCertificate(listen.tls, key_log) if listen.tls else None
         self._readers = Readers(journal, now=now, most=config.limits.readers)
         self._reactor = reactor
+        self._now = now
+        self._steadiness = Steadiness()
         self._proxies = listen.proxies
         self.factory = NotifyFactory(
             hub,
@@ -175,6 +178,8 @@ class Listening(MultiService):
         listening.setServiceParent(self)
 
     def _forget(self, days: float) -> None:
+        if not self._steadiness.holds(self._now(), self._reactor.seconds()):
+            return
         try:
             self._readers.forget(days)
         except Exception:  # a timer of Twisted's ends with the first failure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from twisted.internet.task import Clock
@@ -29,9 +29,13 @@ class PruningTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
+        self.set_by = timedelta()
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.clock.seconds()) + self.set_by
 
     def start(self, journal: object) -> Pruning:
-        pruning = Pruning(journal, lambda: NOON, self.clock)  # type: ignore[arg-type]
+        pruning = Pruning(journal, self.now, self.clock)  # type: ignore[arg-type]
         pruning.startService()
         return pruning
 
@@ -46,18 +50,20 @@ class PruningTests(SynchronousTestCase):
         self.addCleanup(journal.close)
         journal.append([mail(uid) for uid in range(1, 2601)], None, NOON)
         pruning = self.start(journal)
+        self.assertEqual(journal.oldest, 1)
+        self.clock.advance(INTERVAL_SECONDS)
         oldest = []
-        for _ in range(4):
+        for _ in range(3):
             oldest.append(journal.oldest)
             self.clock.advance(BREATH_SECONDS)
-        self.assertEqual(oldest, [1, 1001, 2001, 2501])
+        self.assertEqual(oldest, [1001, 2001, 2501])
         pruning.stopService()
 
     def test_it_looks_again_every_hour(self) -> None:
         """What became too much later is forgotten later."""
         journal = MemoryJournal(retention=Retention(entries=1))
         pruning = self.start(journal)
-        self.clock.advance(BREATH_SECONDS)
+        self.clock.advance(INTERVAL_SECONDS)
         journal.append([mail(1), mail(2)], None, NOON)
         self.clock.advance(INTERVAL_SECONDS - 1)
         self.assertEqual(journal.oldest, 1)
@@ -71,10 +77,28 @@ class PruningTests(SynchronousTestCase):
         globalLogPublisher.addObserver(said.append)
         self.addCleanup(globalLogPublisher.removeObserver, said.append)
         pruning = self.start(_Refusing())
-        self.clock.advance(BREATH_SECONDS)
+        self.clock.advance(INTERVAL_SECONDS)
         self.clock.advance(INTERVAL_SECONDS)
         warned = [each for each in said if each["log_level"] is LogLevel.warn]  # type: ignore[index]
         self.assertEqual(len(warned), 2)
+        pruning.stopService()
+
+    def test_a_clock_that_is_wrong_for_a_while(self) -> None:
+        """Nothing looks old because the clock was ten years ahead, at the start or later."""
+        journal = MemoryJournal(retention=Retention(days=30))
+        journal.append([mail(1)], None, NOON)
+        self.set_by = timedelta(days=3650)
+        pruning = self.start(journal)
+        self.clock.advance(INTERVAL_SECONDS / 2)
+        self.set_by = timedelta()
+        for ahead in (0, 3650, 0, 0):
+            self.clock.advance(INTERVAL_SECONDS)
+            self.set_by = timedelta(days=ahead)
+        self.assertEqual(journal.oldest, 1)
+        self.set_by = timedelta(days=31)
+        self.clock.advance(INTERVAL_SECONDS)
+        self.clock.advance(INTERVAL_SECONDS)
+        self.assertEqual(journal.oldest, 2)
         pruning.stopService()
 
     def test_stopping_leaves_no_timer(self) -> None:

@@ -252,10 +252,12 @@ def fanout(bench: Bench) -> None:
 
 
 def crowd(bench: Bench) -> None:
-    """Ten thousand subscribers, and how long it takes until all are connected."""
+    """Ten thousand subscribers; the bare loop shows how far anybody could come."""
     count = bench.scale.crowd
-    (samples,) = bench.samples((OURS, REDIS, NATS), count, 1)
+    (samples,) = bench.samples((OURS, bench.loop, REDIS, NATS), count, 1)
     bench.show(f"{count:,} subscribers, one message at a time", samples)
+    for peer in filter(lambda each: each.is_installed, (NATS, REDIS)):
+        print(f"  C loop / {peer.name}: {_ratio(samples, bench.loop, peer, _rate):.2f}")
     bench.at_least(f"{count:,}: rate / nats-server", 1.8, _ratio(samples, OURS, NATS, _rate))
     bench.at_least(f"{count:,}: rate / redis-server", 1.0, _ratio(samples, OURS, REDIS, _rate))
 

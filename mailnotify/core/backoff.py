@@ -20,6 +20,8 @@ class Backoff:
         jitter: gives a number in [0, 1); a delay is spread over its upper half.
     """
 
+    __slots__ = ("_factor", "_first_seconds", "_jitter", "_most_seconds", "_next_seconds")
+
     def __init__(
         self,
         *,

@@ -113,6 +113,11 @@ class Sight:
         has_ended: nobody watches it any more.
     """
 
+    __slots__ = (
+        *("_account", "_begun", "_bounds", "_dark_at", "_failed", "_mailbox", "_proof", "_told"),
+        *("_trouble", "_worst", "_worst_since", "checks", "has_ended", "missed"),
+    )
+
     def __init__(
         self,
         account: str,

@@ -44,6 +44,8 @@ class LoginGate:
         clock: measures the delays.
     """
 
+    __slots__ = ("_clock", "_deferrals", "_denials", "_error", "_is_proved", "_open_at", "_probing")
+
     def __init__(self, timing: Timing, *, jitter: Callable[[], float], clock: IReactorTime) -> None:
         self._denials = Backoff(
             first_seconds=timing.denied_retry_seconds,

@@ -164,6 +164,8 @@ class Lookout(Service):
 class _Reporting(Witness):
     """What one watcher tells, noted in the sight of its mailbox."""
 
+    __slots__ = ("_alert", "_lookout", "_sight")
+
     def __init__(self, sight: Sight, lookout: Lookout, alert: Callable[[], str]) -> None:
         self._sight = sight
         self._lookout = lookout

@@ -53,6 +53,11 @@ class Polling:
         behind: called when it has more than it told of; `start` comes after the fetch.
     """
 
+    __slots__ = (
+        *("_asked_at", "_behind", "_clock", "_compared_at", "_failed", "_jitter", "_loop"),
+        *("_reading", "_timing", "_witness"),
+    )
+
     def __init__(
         self,
         reading: Reading,

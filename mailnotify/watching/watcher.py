@@ -110,6 +110,12 @@ class _Core:
     let go) is dropped here, by identity, and is no input of the machine.
     """
 
+    __slots__ = (
+        *("_backoff", "_begin_reading", "_caught_up_at", "_clock", "_complain", "_complaint"),
+        *("_jitter", "_name", "_pause", "_polling", "_reading", "_step", "_timing", "_witness"),
+        *("machine",),
+    )
+
     _log = Logger()
     machine: _Watching
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 class Witness:
     """Takes what a watcher says of its mailbox. This one forgets it; a `Lookout`'s does not."""
 
+    __slots__ = ()
+
     def proved(self) -> None:
         """The server showed that it would have told us of new mail."""
 

@@ -38,6 +38,8 @@ _MOST_SENDERS: Final = 8
 _MOST_RECIPIENTS: Final = 32
 _FIELD_BYTES: Final = 16_384
 """Of a field before decoding: enough for every limit above in any encoding."""
+_SHORT_FIELD: Final = 200
+"""Characters of a field whose addresses are remembered: one or two mailboxes."""
 
 _ID: Final = re.compile(
     r"(?P<account>[^/]+)/(?P<mailbox>[^/]+);UIDVALIDITY=(?P<uidvalidity>[0-9]{1,18})"
@@ -201,11 +203,20 @@ def _recipients(text: str) -> tuple[Address, ...]:
 
 
 def _addresses(text: str, most: int) -> tuple[Address, ...]:
+    read = _read_short if len(text) <= _SHORT_FIELD else _read_addresses
+    return read(text, most)
+
+
+def _read_addresses(text: str, most: int) -> tuple[Address, ...]:
     cleaned = [
         Address(address=clean(address, _ADDRESS_BYTES), name=clean(name, _NAME_BYTES))
         for name, address in parse_addresses(text, most)
     ]
     return tuple([each for each in cleaned if each.address or each.name])
+
+
+_read_short = lru_cache(maxsize=512)(_read_addresses)
+"""Most letters in a mailbox are to the same one, and many from the same few."""
 
 
 def _message_id(text: str) -> str:

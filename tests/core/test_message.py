@@ -77,6 +77,13 @@ class LimitTests(SynchronousTestCase):
         raw = b"Subject: " + b"x" * 102_400 + b"\r\nFrom: ana@example.org\r\n\r\n"
         self.assertEqual(summarise(raw).sender[0].address, "ana@example.org")
 
+    def test_addresses_that_come_again(self) -> None:
+        """What was read before is not read again; but only short fields are remembered."""
+        short, long = (b"From: Ana <ana@example.org>%b\r\n\r\n" % (b" " * n) for n in (1, 300))
+        self.assertIs(summarise(short).sender, summarise(short).sender)
+        self.assertEqual(summarise(short).sender, summarise(long).sender)
+        self.assertIsNot(summarise(long).sender, summarise(long).sender)
+
     def test_a_thousand_recipients_are_cut_between_two(self) -> None:
         """No half address is shown."""
         raw = b"To: " + b", ".join(b"user%d@example.org" % each for each in range(1000))

@@ -42,6 +42,7 @@ class Code(enum.StrEnum):
     LETTER = "LETTER"
     SIZE = "SIZE"
     OUTBOX = "OUTBOX"
+    FOREIGN = "FOREIGN"
 
 
 class Farewell(enum.StrEnum):
@@ -59,6 +60,7 @@ class Farewell(enum.StrEnum):
     DENIED = "denied"
     REVOKED = "revoked"
     REPLACED = "replaced"
+    FOREIGN = "foreign"
 
 
 class Lacking(enum.StrEnum):

@@ -13,6 +13,7 @@ docs/protocol.rst is the norm; `mailnotify.core.frames` reads single lines.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -55,6 +56,11 @@ _ANSWER_BYTES: Final = 4096
 
 _LINES_AT_ONCE: Final = 50
 """So many lines are read before `received` stops: 0.2 ms at most, and then others have a turn."""
+
+
+_HTTP: Final = re.compile(rb" HTTP/[0-9.]+$")
+"""Ends the first line of a browser. A page can have it say any lines after that, to any
+port of this machine, and the machine vouches for the browser: such lines could send mail."""
 
 
 class Stage(enum.Enum):
@@ -237,6 +243,8 @@ class ServerPeer:
     def _judge(self, line: bytes) -> ClientFrame | None:
         if not line:  # someone pressed Enter in nc
             return None
+        if self.stage is Stage.PLAIN and _HTTP.search(line):
+            raise WireError(code=Code.FOREIGN, reason="this is no web server")
         frame = decode(line, FROM_CLIENT)
         if self.stage not in _ALLOWED[type(frame)]:
             raise WireError(code=Code.STATE, reason=_EXPECTED[self.stage])
@@ -259,6 +267,8 @@ _FATAL: Final[Mapping[str, Farewell]] = {
     # Where the next line begins cannot be known without reading on for ever.
     Code.TOOLONG: Farewell.OVERLONG,
     Code.TLS: Farewell.INSECURE,
+    # What follows is the word of a page that a browser of ours has opened.
+    Code.FOREIGN: Farewell.FOREIGN,
 }
 """The refusals of a `ServerPeer` that end a connection."""
 

@@ -457,6 +457,18 @@ class ServerPeerTests(SynchronousTestCase):
             answers.append(peer.to_send())
             self.assertEqual(answers, [answer * count for count in (50, 50, 20)])
 
+    def test_a_browser(self) -> None:
+        """A page that posts words of ours through a browser is not heard."""
+        said = b'ERR FOREIGN this is no web server\r\nBYE {"reason":"foreign"}\r\n'
+        for request in (b"POST / HTTP/1.1", b"GET /HELLO%201 HTTP/1.0", b"PRI * HTTP/2.0"):
+            peer = ServerPeer()
+            peer.receive(request + b"\r\nHost: localhost:5050\r\n\r\nHELLO 1\r\nSUBSCRIBE\r\n")
+            self.assertEqual(list(peer.received()), [], request)
+            self.assertEqual(peer.to_send(), said)
+        peer = ServerPeer()
+        peer.receive(b"POST /\nHELLO 1\n")
+        self.assertEqual(list(peer.received()), [Hello()])
+
     def test_nothing_after_bye(self) -> None:
         """BYE is the last line."""
         peer = ServerPeer()

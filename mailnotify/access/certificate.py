@@ -8,6 +8,7 @@ refused, and what was served before is served on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
@@ -72,9 +73,16 @@ class ServedCertificate:
                 expected="a certificate and its key in PEM form",
             )
             raise ConfigInvalid(source="TLS", problems=(problem,)) from error
+        # Twisted's own asks the connection for what it has no use for here, and fails without.
+        context.set_alpn_select_callback(_pass_over)
         if self._key_log is not None:
             context.set_keylog_callback(self._key_log)
         return context
+
+
+def _pass_over(_: object, _offered: object) -> Any:
+    """Our protocol has no name in ALPN (RFC 7301): whatever a client offers, go on without."""
+    return SSL.NO_OVERLAPPING_PROTOCOLS
 
 
 def _take_verdict(_: object, _cert: object, _error: int, _depth: int, is_good: int) -> bool:

@@ -233,6 +233,23 @@ class TlsTests(SecureService):
         self.assertLess(stopwatch.seconds, 2)
         self.assertNotIn("Traceback", self.service.log)
 
+    def test_clients_that_offer_alpn(self) -> None:
+        """A library that always offers protocols for HTTP or others is served as any."""
+        context = self.context()
+        context.set_alpn_protocols(["h2", "http/1.1", "x"])
+        for raw in (socket.create_connection(("127.0.0.1", self.tls_port)), self.begun()):
+            talk = Talk(context.wrap_socket(raw, server_hostname="localhost"))
+            self.addCleanup(talk.close)
+            talk.send(GREETING)
+            self.assertIn(b'"to":"HELLO"', talk.line())
+
+    def begun(self) -> socket.socket:
+        """A connection that may go on in TLS."""
+        talk = self.plain()
+        talk.send(b"STARTTLS\r\n")
+        self.assertIn(b"OK", talk.line())
+        return talk.socket
+
     def test_versions(self) -> None:
         """Nothing older than TLS 1.2 is spoken."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from mailnotify.auth.sasl import Credentials
@@ -36,7 +37,7 @@ from mailnotify.watching.chorus import Chorus
 from mailnotify.watching.crew import Crew, Seat
 from mailnotify.watching.gate import LoginGate
 from mailnotify.watching.lookout import Lookout
-from mailnotify.watching.place import Place
+from mailnotify.watching.place import Place, Preview
 from mailnotify.watching.roster import Roster
 from mailnotify.watching.turnstile import Turnstile
 from mailnotify.watching.watcher import COMPLAINT, Watcher
@@ -83,6 +84,9 @@ class Watching(MultiService):
             clock=reactor,
         )
         self._habits: dict[str, Habits] = {}
+        self._accept = {
+            announces: partial(hub.accept, announce_copies=announces) for announces in (False, True)
+        }
         self._lookout = Lookout(accept=hub.accept, recall=journal.state, clock=reactor, now=now)
         self._complaints = Chorus(
             self._log.warn, COMPLAINT, "not watching {count} more: {why}", clock=reactor
@@ -153,8 +157,7 @@ class Watching(MultiService):
 
     def _place(self, account: Account, mailbox: str, alerts: Alerts) -> Place:
         witness = self._witness(account, mailbox, alerts)
-        words = partial(preview, most_bytes=account.preview_bytes, html_to_text=visible_text)
-        accept = partial(self._hub.accept, announce_copies=account.announce_copies)
+        words, accept = _previewing(account.preview_bytes), self._accept[account.announce_copies]
         has_others = len(account.wanted.names) > 1 or bool(account.wanted.patterns)
         place = Place(
             account.name,
@@ -175,23 +178,9 @@ class Watching(MultiService):
         habits = self._habits.setdefault(account.server.host, learned)
         gate = LoginGate(account.timing, jitter=random.random, clock=self._reactor)
 
-        def attempt(credentials: Callable[[], Awaitable[Credentials]]) -> Awaitable[IMailSession]:
-            return self._turnstile.enter(
-                account.server.host,
-                lambda: open_session(
-                    account,
-                    connector=self._logins.connector,
-                    credentials=credentials,
-                    clock=self._reactor,
-                    alerted=alerts,
-                    habits=habits,
-                ),
-            )
-
-        async def opened() -> IMailSession:
-            return await gate.enter(lambda: self._logins.try_fresh(account, attempt))
-
-        return opened
+        return _Opening(
+            account, self._logins, self._turnstile, gate, habits, alerts, self._reactor
+        ).open
 
     def _watcher(self, timing: Timing, seat: Seat) -> Watcher:
         backoff = Backoff(
@@ -209,3 +198,54 @@ class Watching(MultiService):
             witness=seat,
             complain=self._complaints.say,
         )
+
+
+@cache
+def _previewing(most_bytes: int) -> Preview:
+    """One for all mailboxes that have previews of this size."""
+    return partial(preview, most_bytes=most_bytes, html_to_text=visible_text)
+
+
+class _Opening:
+    """How the connections of one account are made."""
+
+    __slots__ = (*("_account", "_alerts", "_clock", "_gate", "_habits", "_logins", "_turnstile"),)
+
+    def __init__(
+        self,
+        account: Account,
+        logins: Logins,
+        turnstile: Turnstile,
+        gate: LoginGate,
+        habits: Habits,
+        alerts: Alerts,
+        clock: IReactorTime,
+    ) -> None:
+        self._account = account
+        self._logins = logins
+        self._turnstile = turnstile
+        self._gate = gate
+        self._habits = habits
+        self._alerts = alerts
+        self._clock = clock
+
+    async def open(self) -> IMailSession:
+        """Connect and log in when it is our turn."""
+        return await self._gate.enter(self._log_in)
+
+    def _log_in(self) -> Awaitable[IMailSession]:
+        return self._logins.try_fresh(self._account, self._attempt)
+
+    def _attempt(
+        self, credentials: Callable[[], Awaitable[Credentials]]
+    ) -> Awaitable[IMailSession]:
+        attempt = partial(
+            open_session,
+            self._account,
+            connector=self._logins.connector,
+            credentials=credentials,
+            clock=self._clock,
+            alerted=self._alerts,
+            habits=self._habits,
+        )
+        return self._turnstile.enter(self._account.server.host, attempt)

@@ -77,7 +77,7 @@ class Crew(MultiService):
     ) -> None:
         super().__init__()
         self._named = {each.mailbox: each for each in places}
-        self._places = dict(self._named)
+        self._places = self._named
         self._roster = roster
         self.account = places[0].account if roster is None else roster.account
         self._open_session = open_session

@@ -62,7 +62,7 @@ class Lookout(Service):
         self._states = Chorus(
             self._log.info,
             "{place} is {state}",
-            "{count} mailboxes more are {state} {cause}",
+            "{count} mailboxes more are {state}{why}",
             clock=clock,
         )
 
@@ -155,7 +155,8 @@ class Lookout(Service):
         sight.told(event)
         place = f"{event.account}/{event.mailbox}"
         key = gist(f"{event.state} {event.cause}")
-        self._states.say(key, place=place, state=event.state, cause=event.cause)
+        why = f": {event.cause}" if event.cause else ""
+        self._states.say(key, place=place, state=event.state, why=why)
 
     def _instant(self) -> Instant:
         return Instant(seconds=self._clock.seconds(), at=self._now())

@@ -55,7 +55,7 @@ from mailnotify.imap.responses import (
     Tagged,
 )
 from mailnotify.imap.resync import Resync, Told
-from mailnotify.imap.surveying import Survey, key, status_of
+from mailnotify.imap.surveying import Survey, be_notified, key, status_of
 from mailnotify.imap.view import MailboxView
 from mailnotify.interfaces import IConnector, IMailSession
 
@@ -300,8 +300,7 @@ class Session:
         self, mailboxes: Sequence[str], below: Sequence[str] = (), roots: Sequence[str] = ()
     ) -> Mapping[str, MailboxStatus]:
         """See `IMailSession.notify`."""
-        survey = Survey([*mailboxes, *below])
-        answer = await self._run(survey.notify(self._items, named=mailboxes, roots=roots))
+        survey, answer = await be_notified(self._run, self._items, mailboxes, below, roots)
         if answer.status is not Status.OK:
             self._habits.refused("NOTIFY")
         self._demand_ok("NOTIFY", answer)

@@ -9,14 +9,15 @@ by its UIDs once it is open.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 
 from mailnotify.core.patterns import UNOPENABLE
 from mailnotify.core.sync import MOST_MODSEQ, MailboxStatus
 from mailnotify.imap.answers import HEADER_FIELDS
 from mailnotify.imap.commands import Command
 from mailnotify.imap.mailbox_names import encode, quoted
-from mailnotify.imap.responses import ListItem, MailboxItems, Response
+from mailnotify.imap.responses import ListItem, MailboxItems, Response, Status, Tagged
 
 _ITEMS = b"(MESSAGES UIDNEXT UIDVALIDITY %b)"
 _CHANGES = {True: b"HIGHESTMODSEQ", False: b"UNSEEN"}
@@ -68,6 +69,7 @@ class Survey:
         *,
         named: Sequence[str] | None = None,
         roots: Sequence[str] = (),
+        is_utf8: bool = False,
     ) -> Command:
         """What to send so that nobody has to ask again; begins with a STATUS of each.
 
@@ -76,19 +78,26 @@ class Survey:
             named: the mailboxes that do not lie below one of the roots; default: all.
             roots: below these the server shall tell of all mailboxes, also of those that
                 come; "" is everything.
+            is_utf8: the names are written as Dovecot takes them here.
         """
-        names = _quoted(self._names.values() if named is None else named)
+        written = _in_utf8 if is_utf8 else _quoted
+        names = written(self._names.values() if named is None else named)
         groups = []
         if names:
             groups.append(b"(MAILBOXES (%b) %b)" % (b" ".join(names), _THERE))
         if "" in roots:
             groups.append(b"(PERSONAL %b)" % _THERE_AND_NAMES)
         elif roots:
-            groups.append(b"(SUBTREE (%b) %b)" % (b" ".join(_quoted(roots)), _THERE_AND_NAMES))
+            groups.append(b"(SUBTREE (%b) %b)" % (b" ".join(written(roots)), _THERE_AND_NAMES))
         events = _HERE % items
         if groups:
             events = b" ".join((b"STATUS", events, *groups))
         return Command("NOTIFY", b"SET " + events, collect=self)
+
+    @property
+    def is_misread(self) -> bool:
+        """Whether the server says nothing of a name beyond ASCII."""
+        return any(not each.isascii() for each in self._names.values() if each not in self.statuses)
 
     def __call__(self, response: Response) -> None:
         """Take one untagged response, also one that was not asked for."""
@@ -102,6 +111,25 @@ class Survey:
         if mailbox is None or (status.uidnext == 0 and mailbox in self.statuses):
             return
         self.statuses[mailbox] = status
+
+
+async def be_notified(
+    run: Callable[[Command], Awaitable[Tagged]],
+    items: bytes,
+    named: Sequence[str],
+    below: Sequence[str],
+    roots: Sequence[str],
+) -> tuple[Survey, Tagged]:
+    """Let the server tell of these; see `Survey.notify`.
+
+    Dovecot (up to 2.3 at least) passes over names in modified UTF-7 here without a word, and
+    takes UTF-8, which for others is a mistake: then what was agreed on before still holds.
+    """
+    survey = Survey([*named, *below])
+    answer = await run(survey.notify(items, named=named, roots=roots))
+    if answer.status is Status.OK and survey.is_misread:
+        await run(survey.notify(items, named=named, roots=roots, is_utf8=True))
+    return survey, answer
 
 
 def status_of(response: MailboxItems) -> MailboxStatus:
@@ -134,6 +162,11 @@ def _encoded(mailbox: str) -> bytes | None:
 
 def _quoted(names: Iterable[str]) -> list[bytes]:
     return [quoted(name) for name in map(_encoded, names) if name is not None]
+
+
+def _in_utf8(names: Iterable[str]) -> list[bytes]:
+    sayable = [each for each in names if _encoded(each) is not None]
+    return [b'"%b"' % re.sub(rb'(["\\])', rb"\\\1", each.encode()) for each in sayable]
 
 
 def joined_lines(names: Sequence[bytes]) -> list[bytes]:

@@ -63,12 +63,31 @@ class NotifyTests(StrategyCase):
     def test_request(self) -> None:
         """Messages of the open mailbox are asked for in full, of the others a STATUS."""
         self.listen()
-        (request,) = self.heard(b"NOTIFY")
+        request = self.heard(b"NOTIFY")[0]
         self.assertIn(b"SET STATUS (SELECTED (MessageNew (UID FLAGS INTERNALDATE", request)
         self.assertIn(
             b'(MAILBOXES ("Work" "Entw&APw-rfe") (MessageNew MessageExpunge FlagChange))', request
         )
         self.assertEqual(self.statuses, {"Work": MailboxStatus(uidvalidity=9, uidnext=4, exists=1)})
+
+    def answer_in_turn(self, *said: bytes) -> None:
+        left = list(said)
+        self.server.answers[b"NOTIFY"] = lambda words: [left.pop(0)]
+
+    def test_names_in_utf_8(self) -> None:
+        """Of whom a server says nothing, it has perhaps misread the name (Dovecot)."""
+        told = "* STATUS {9}\r\nEntwürfe (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 8)\r\n".encode()
+        work = b"* STATUS Work (MESSAGES 1 UIDNEXT 4 UIDVALIDITY 9)\r\n"
+        self.answer_in_turn(work + b"TAG OK\r\n", work + told + b"TAG OK\r\n")
+        statuses = self.result(self.session.notify(_NAMES))
+        self.assertEqual(set(statuses), {"Work", "Entwürfe"})
+        self.assertIn('(MAILBOXES ("Work" "Entwürfe") ('.encode(), self.heard(b"NOTIFY")[1])
+
+    def test_names_that_are_not_there(self) -> None:
+        """A server that takes no UTF-8 goes on to tell of the others."""
+        work = b"* STATUS Work (MESSAGES 1 UIDNEXT 4 UIDVALIDITY 9)\r\n"
+        self.answer_in_turn(work + b"TAG OK\r\n", b"TAG BAD 8-bit data\r\n")
+        self.assertEqual(set(self.result(self.session.notify(_NAMES))), {"Work"})
 
     def test_one_mailbox(self) -> None:
         """For a mailbox alone no others are named."""

@@ -194,6 +194,14 @@ class NotifyTests(StrategyCase):
         self.assertEqual(self.wire.connections, 1)
         self.assertEqual(len(self.arrived), 4)
 
+    async def test_name_beyond_ascii(self) -> None:
+        """Of such a mailbox the server tells as well, without any poll."""
+        self.dovecot.command("demo", "create", "Entw&APw-rfe")
+        await self.watch("INBOX", "Entwürfe", clock=Clock())
+        self.dovecot.append("demo", "Entw&APw-rfe", letter("draft"))
+        await self.until(lambda: "draft" in self.arrived)
+        self.assertEqual(self.wire.connections, 1)
+
     async def test_all_at_once(self) -> None:
         """A hundred letters into three mailboxes: each comes once."""
         await self.watch("INBOX", "Work", "Lists")

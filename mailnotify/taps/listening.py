@@ -27,6 +27,7 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IStreamServerEndpoint,
 )
+from twisted.internet.tcp import Server
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -58,6 +59,10 @@ _BACKLOG: Final = 4096
 _UNSENT_BYTES: Final = 128 * 1024
 """Two pages. The kernel would keep 4 MiB for each who does not read, and tell of one who
 reads slowly only when he has taken a third of that, when we had long given him up."""
+
+_READ_BYTES: Final = 2048
+"""Of one connection in one turn. Twisted would read 64 KiB: in TLS that can be thousands of
+records of one byte, and take longer to open than anybody should have to wait."""
 
 _FORGET_SECONDS: Final = 3600.0
 """How often idle readers are looked for; their patience is counted in days."""
@@ -197,8 +202,15 @@ class _Sparing:
         return self._endpoint.listen(protocolFactory).addCallback(_spare)
 
 
+class _Hearing(Server):
+    """A connection of which little is read in one turn of the reactor."""
+
+    bufferSize = _READ_BYTES
+
+
 def _spare(port: Any) -> Any:
     """Linux hands the options of a listening socket down to those that it accepts."""
+    port.transport = _Hearing
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if option is not None:
         port.socket.setsockopt(socket.IPPROTO_TCP, option, _UNSENT_BYTES)

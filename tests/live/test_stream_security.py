@@ -263,6 +263,33 @@ class TlsTests(SecureService):
             context.wrap_socket(raw)
 
 
+class FloodTests(SecureService):
+    """Connections that send as much as they can of what costs most to read."""
+
+    def test_tiny_records(self) -> None:
+        """Five in TLS, a line end in each record: an honest one is answered all the same."""
+        child = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.live.flood_child", str(self.tls_port)),
+                *(str(self.certificates.ca_file), "5"),
+            ],
+            env=child_environment(),
+            stdout=subprocess.PIPE,
+        )
+        assert child.stdout is not None
+        for cleanup in (child.stdout.close, child.wait, child.kill):
+            self.addCleanup(cleanup)
+        self.assertEqual(child.stdout.readline(), b"begun\n")
+        talk = self.plain()
+        waits = []
+        for _ in range(30):
+            stopwatch = Stopwatch(self.service.pid)
+            talk.send(b"PING\n")
+            self.assertEqual(talk.line(), b"PONG\r")
+            waits.append(stopwatch.seconds)
+        self.assertLess(sorted(waits)[15], 0.1)
+
+
 class RunningTests(SecureService):
     """What commands and signals do to a service that runs."""
 

@@ -30,6 +30,9 @@ from mailnotify.watching.witness import Witness
 LOOK_SECONDS: Final = 1.0
 """How much later than its bound a silence may be told."""
 
+STOPPED_SECONDS: Final = 3.0
+"""Of not looking at all: the process was stopped, or its machine paused, and nobody listened."""
+
 
 class Lookout(Service):
     """All mailboxes, and how it stands with them.
@@ -59,6 +62,8 @@ class Lookout(Service):
         self._due_at = inf  # nothing is due before: no need to look at 5,000 sights
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
+        self._seen_at = clock.seconds()
+        self._stopped_seconds = 0.0
         self._states = Chorus(
             self._log.info,
             "{place} is {state}",
@@ -131,7 +136,7 @@ class Lookout(Service):
         self._states.stopService()
 
     def _look(self) -> None:
-        now = self._instant()
+        now = self._instant()  # also where nothing is due: it keeps the clock going
         if now.seconds < self._due_at:
             return
         for sight in tuple(self._sights):
@@ -159,7 +164,12 @@ class Lookout(Service):
         self._states.say(key, place=place, state=event.state, why=why)
 
     def _instant(self) -> Instant:
-        return Instant(seconds=self._clock.seconds(), at=self._now())
+        """Now, on a clock that stands still while this process does."""
+        seconds = self._clock.seconds()
+        gap_seconds, self._seen_at = seconds - self._seen_at, seconds
+        if gap_seconds > LOOK_SECONDS + STOPPED_SECONDS:
+            self._stopped_seconds += gap_seconds
+        return Instant(seconds=seconds - self._stopped_seconds, at=self._now())
 
 
 class _Reporting(Witness):

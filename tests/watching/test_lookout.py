@@ -189,6 +189,18 @@ class LookoutTests(SynchronousTestCase):
         self.pass_by(1000)
         self.assertEqual(self.told(), [])
 
+    def test_a_process_that_was_stopped(self) -> None:
+        """Nobody looked meanwhile, so nobody is alarmed; the bound begins where it was."""
+        self.witness.proved()
+        self.pass_by(100)
+        self.witness.failed(GONE)
+        self.clock.advance(3600)
+        self.witness.failed(GONE)
+        self.pass_by(199)
+        self.assertEqual(self.told(), [])
+        self.pass_by(3)
+        self.assertEqual(self.told(), ["blind"])
+
     def test_rare_polls_are_no_darkness(self) -> None:
         """A server that is asked once an hour proves something once an hour."""
         rare = Timing(blind_seconds=300, poll_seconds=3600, safety_seconds=7200)

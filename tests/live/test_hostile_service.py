@@ -50,6 +50,10 @@ class HostileServiceTests(SynchronousTestCase):
         """IDLE is refused, and polls find the mail."""
         self.hold("IDLE is offered and answered BAD", 1)
 
+    def test_idle_that_is_over_at_once(self) -> None:
+        """Each IDLE ends as soon as it has begun, and polls find the mail."""
+        self.hold("each IDLE is over at once", 1)
+
     def test_reverse_order(self) -> None:
         """The last letter is told of first."""
         self.hold("FETCH in reverse order", 1)

@@ -73,10 +73,16 @@ def serve(cert_file: str, key_file: str, name: str) -> None:
     from twisted.protocols.basic import LineReceiver
     from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
-    from tests.imap.hostile import of_idle, of_manners, of_the_fetch, of_the_mailbox
+    from tests.imap.hostile import (
+        of_idle,
+        of_manners,
+        of_providers,
+        of_the_fetch,
+        of_the_mailbox,
+    )
     from tests.imap.hostile.server import SECRETS, Box, Conversation
 
-    modules = (of_idle, of_manners, of_the_fetch, of_the_mailbox)
+    modules = (of_idle, of_manners, of_providers, of_the_fetch, of_the_mailbox)
     known = {each.name: each for module in modules for each in module.BEHAVIOURS}
     behaviour, box = known[name], Box()
     box.add(b"old")

@@ -50,7 +50,7 @@ class Inquiry:
         self._clock = clock
         self._hinted_at = -PAUSE_SECONDS
         self.is_due = False
-        self._told: Told = lambda uids, is_gone: None
+        self._told: Told = _pass_over
         self._has_known = False
         self._modseq = 0
 
@@ -136,6 +136,10 @@ async def _changed(run: Run, words: bytes, since: int) -> tuple[set[int], int]:
     asked = words + b" (UID FLAGS) (CHANGEDSINCE %d)" % since
     answer = await run(Command("UID FETCH", asked, collect=collect))
     return (read, max(modseqs)) if answer.status is Status.OK else (set(), 0)
+
+
+def _pass_over(uids: NumberSet, is_gone: bool) -> None:
+    """Nobody wants to know."""
 
 
 def _set(uids: Sequence[int]) -> NumberSet:

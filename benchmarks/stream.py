@@ -363,7 +363,7 @@ def appending(bench: Bench) -> None:
     """The journal alone, durable."""
     print("\nDurable append, messages in one transaction: ours and bare SQLite")
     for size, count in journal.SIZES:
-        mine, theirs = journal.compare(size, count * bench.scale.runs // 5, bench.folder)
+        mine, theirs, _ = journal.compare(size, count * bench.scale.runs // 5, bench.folder)
         print(f"  {size:3} at a time: {mine:8.0f} us, {theirs:8.0f} us")
         bench.at_least(f"append {size} at a time: rate / bare SQLite", 0.8, theirs / mine)
 

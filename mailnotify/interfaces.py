@@ -91,7 +91,7 @@ class IJournal(Interface):
         """What was last announced under this UID; None if nothing was, or it is forgotten."""
 
     def has_past(account: str, mailbox: str, uidvalidity: int) -> bool:
-        """Whether `keep_past` was called for this mailbox."""
+        """Whether `keep_past` was called for this mailbox, and is not forgotten."""
 
     def keep_past(account: str, mailbox: str, uidvalidity: int, mails: Sequence[NewMail]) -> None:
         """These lay in a mailbox when it was first seen: found in another, they are no news.
@@ -147,7 +147,7 @@ class IJournal(Interface):
 
         The identities of pruned mail need not be kept: the cursor is above them. But it
         stays known by what its copies share (`mailnotify.core.twins`), and so does what
-        `keep_past` was told.
+        `keep_past` was told: of so many messages, the newest, that an end is no matter.
         """
 
     def reader(owner: str, name: str) -> int | None:

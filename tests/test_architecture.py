@@ -147,6 +147,7 @@ FLOORS = {
 # mailboxes a session with a server, and what is kept in SQLite how files are opened.
 SIBLINGS = {
     ("mailnotify.watching.looking_back", "mailnotify.imap.session"),
+    ("mailnotify.journal.batches", "mailnotify.storage.database"),
     ("mailnotify.watching.intake", "mailnotify.imap.session"),
     ("mailnotify.journal.mailboxes", "mailnotify.storage.database"),
     ("mailnotify.journal.marks", "mailnotify.storage.database"),

@@ -70,6 +70,16 @@ def twin_key(mail: NewMail) -> int | None:
     return _number((mail.account, said))
 
 
+def name_of(mail: NewMail) -> str:
+    """What stands in the message itself of its `twin_key`; empty if it has none.
+
+    Without one name no two messages have one key.
+    """
+    if mail.object_id:
+        return str(mail.object_id)
+    return mail.message_id if mail.size and mail.received else ""
+
+
 def past_key(account: str, mailbox: str, uidvalidity: int) -> int:
     """Stands among the keys of messages for a mailbox whose past was looked at."""
     return _number((account, mailbox, uidvalidity, "past"))

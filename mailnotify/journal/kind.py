@@ -49,7 +49,7 @@ def begin_life(
 
 def _head(connection: sqlite3.Connection) -> int:
     pruned, last = connection.execute(
-        "SELECT pruned, (SELECT max(seq) FROM entries) FROM journal"
+        "SELECT pruned, (SELECT max(last) FROM batches) FROM journal"
     ).fetchone()
     head: int = pruned if last is None else last
     return head

@@ -103,31 +103,27 @@ class Mailboxes:
         """
         moved = (at - _ZERO) // _MICROSECOND
         with self._database.writing() as connection:
-            connection.executemany(MOVE, [(*cursor_row(each), moved) for each in moves])
+            connection.executemany(MOVE, [cursor_row(each, moved) for each in moves])
         for each in moves:
             self.moved(each)
 
     def rename(self, account: str, old: str, new: str) -> None:
-        """Carry the cursor of a mailbox, and its messages, to the name that it has now.
+        """Carry the cursor of a mailbox to the name that it has now; then call `forget`.
 
-        Raises:
-            JournalUnwritable: all stands as before.
+        All of it happens in a transaction of the caller's.
         """
         cursor = self.cursor(account, old)
-        with self._database.writing() as connection:
-            if cursor is not None:
-                place = (account, new)
-                connection.execute("DELETE FROM cursors WHERE account = ? AND mailbox = ?", place)
-                connection.execute(
-                    "UPDATE cursors SET mailbox = ?, crc = ? WHERE account = ? AND mailbox = ?",
-                    (new, _cursor_crc(account, new, cursor), account, old),
-                )
-            # The events themselves, and their ids, stay as they were told.
-            connection.execute(
-                "UPDATE OR IGNORE entries SET mailbox = ?"
-                " WHERE account = ? AND mailbox = ? AND uid IS NOT NULL",
-                (new, account, old),
-            )
+        if cursor is None:
+            return
+        connection = self._database.connection
+        connection.execute("DELETE FROM cursors WHERE account = ? AND mailbox = ?", (account, new))
+        connection.execute(
+            "UPDATE cursors SET mailbox = ?, crc = ? WHERE account = ? AND mailbox = ?",
+            (new, _cursor_crc(account, new, cursor), account, old),
+        )
+
+    def forget(self) -> None:
+        """Cursors have other names now; read them from the file."""
         self._cursors.clear()
 
     def resolved(self, account: str) -> Mapping[str, datetime]:
@@ -150,8 +146,8 @@ class Mailboxes:
             connection.executemany("INSERT INTO patterns VALUES (?, ?, ?)", rows)
 
 
-def cursor_row(move: CursorMove) -> tuple[object, ...]:
-    """What `MOVE` takes, but for the time."""
+def cursor_row(move: CursorMove, moved: int) -> tuple[object, ...]:
+    """What `MOVE` takes."""
     cursor = move.cursor
     return (
         move.account,
@@ -161,14 +157,10 @@ def cursor_row(move: CursorMove) -> tuple[object, ...]:
         cursor.modseq,
         cursor.mailbox_id,
         _cursor_crc(move.account, move.mailbox, cursor),
+        moved,
     )
 
 
 def _cursor_crc(account: str, mailbox: str, cursor: Cursor) -> int:
-    """A row from before there were mod-sequences and ids has none in its checksum."""
-    values: list[object] = [account, mailbox, cursor.uidvalidity, cursor.last_uid]
-    if cursor.modseq or cursor.mailbox_id:
-        values.append(cursor.modseq)
-    if cursor.mailbox_id:
-        values.append(cursor.mailbox_id)
-    return crc32("\0".join(map(str, values)).encode())
+    values = f"{account}\0{mailbox}\0{cursor.uidvalidity}\0{cursor.last_uid}\0{cursor.modseq}"
+    return crc32(f"{values}\0{cursor.mailbox_id}".encode())

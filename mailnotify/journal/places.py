@@ -3,106 +3,165 @@
 Refused is what is known already: a message under its UID, and what became of it. A
 UID that a server gave to another message before (`is_other`) gets an id of its own. A
 message that was announced from another mailbox is not announced again, but filed
-(`mailnotify.core.twins`). All of it is found by index, in the transaction of the entry.
+(`mailnotify.core.twins`).
+
+Nearly all that comes is a message above all that are known of its mailbox, by a name that
+was never met (`mailnotify.core.kin`). It is news, and nothing is asked of the file: its
+key, the place, would be refused there if it were not so. Only the rest is looked up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+from zlib import crc32
 
-import msgspec
 from msgspec import structs
 
-from mailnotify.core.events import MailFiled, MailGone, MailSeen, NewMail
+from mailnotify.core.events import Event, MailFiled, MailGone, MailSeen, NewMail
+from mailnotify.core.kin import Kin
 from mailnotify.core.message import REUSED, Ref
 from mailnotify.core.rematch import is_other
-from mailnotify.core.twins import Twin, judge, past_key, twin_key
+from mailnotify.core.twins import Twin, judge, name_of, past_key, twin_key
+from mailnotify.journal.batches import Batch, Batches, Found
+from mailnotify.journal.boxes import Boxes, box_of, place_in, salt_of, uid_at
+from mailnotify.journal.bygone import Bygone
+from mailnotify.journal.draft import Draft
 from mailnotify.storage.database import Database
 
-_PLACE: Final = """
-    SELECT event, twin FROM entries
-    WHERE account = ? AND mailbox = ? AND uidvalidity = ? AND uid = ?
-    AND uid IS NOT NULL AND kind IN ('mail', 'filed') ORDER BY seq DESC LIMIT 1
-"""
-_TWINS: Final = """
-    SELECT event, mailbox, uidvalidity, uid, EXISTS (
-        SELECT 1 FROM entries WHERE account = place.account AND mailbox = place.mailbox
-        AND uidvalidity = place.uidvalidity AND uid = place.uid
-        AND uid IS NOT NULL AND kind = 'gone'
-    )
-    FROM entries AS place WHERE twin = ? ORDER BY seq
-"""
-_MET: Final = """
-    SELECT EXISTS (SELECT 1 FROM entries WHERE twin = ? AND twin IS NOT NULL),
-        EXISTS (SELECT 1 FROM bygone WHERE twin = ?)
-"""
-_KEEP: Final = """
-    INSERT OR IGNORE INTO bygone SELECT twin FROM entries WHERE seq <= ? AND twin IS NOT NULL
-"""
-_KNOWN: Final = """
-    SELECT uid FROM entries AS place
-    WHERE account = ? AND mailbox = ? AND uidvalidity = ? AND uid IS NOT NULL
-    AND kind IN ('mail', 'filed')
-    AND NOT EXISTS (
-        SELECT 1 FROM entries WHERE account = place.account AND mailbox = place.mailbox
-        AND uidvalidity = place.uidvalidity AND uid = place.uid
-        AND uid IS NOT NULL AND kind = 'gone'
-    )
-    ORDER BY uid DESC LIMIT ?
-"""
+_READ, _GONE = 1, 2
 
-Located = NewMail | MailFiled | MailSeen | MailGone
-"""What has a place: an account, a mailbox, a UIDVALIDITY and a UID."""
+_FATE: Final = "SELECT told FROM fates WHERE place = ?"
+_TELL: Final = """
+    INSERT OR REPLACE INTO fates (place, told, sum) VALUES (?1, ?2, (?1 + 3 * ?2) % 65521)
+"""
+_GONE_FROM: Final = "SELECT place FROM fates WHERE place BETWEEN ? AND ? AND told & 2"
+_FORGET: Final = "DELETE FROM fates WHERE place = ?"
 
-_Found = NewMail | MailFiled
 
-_decode_found = msgspec.json.Decoder(_Found).decode
+class _Lying(NamedTuple):
+    """A message in one of its places."""
+
+    event: Found
+    place: int
+    batch: Batch
 
 
 class Places:
     """The places of messages; see `IJournal`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, batches: Batches) -> None:
         self._database = database
         self._connection = database.connection
+        self._batches = batches
+        self._boxes = Boxes(self._connection)
+        self._bygone = Bygone(self._connection)
+        self._kin = Kin()
+        with database.reading():
+            for last, names in batches.names():
+                for seq, name in enumerate(names, last - len(names) + 1):
+                    self._kin.add(name, seq)
+            for name in self._bygone.names():
+                self._kin.add(name, 0)
 
     def known(self, account: str, mailbox: str, uidvalidity: int, most: int) -> Sequence[int]:
         """The newest UIDs of messages that are known and were not told gone, ascending."""
+        uids: list[int] = []
         with self._database.reading() as connection:
-            values = (account, mailbox, uidvalidity, most)
-            rows = connection.execute(_KNOWN, values).fetchall()
-        return [uid for (uid,) in reversed(rows)]
+            box = self._boxes.find(account, mailbox, uidvalidity)
+            if box is None:
+                return []
+            rows = connection.execute(_GONE_FROM, (box.first, box.last))
+            gone = {uid_at(place) for (place,) in rows}
+            for batch in self._batches.of(box):
+                uids += [each.uid for _, each in batch.messages() if each.uid not in gone]
+                if len(uids) >= most:
+                    break
+        return sorted(uids)[-most:]
 
     def mail(self, account: str, mailbox: str, uidvalidity: int, uid: int) -> NewMail | None:
         """What was last announced under this UID; None if nothing was, or it is forgotten."""
         with self._database.reading():
-            found, _ = self._latest(account, mailbox, uidvalidity, uid)
-        return found if isinstance(found, NewMail) else None
+            lying = self._latest(account, mailbox, uidvalidity, uid)
+        return lying.event if lying and isinstance(lying.event, NewMail) else None
 
-    def settle(self, event: Located, *, announce_copies: bool) -> tuple[Located | None, int | None]:
-        """As what an event is to be stored, and the key of its message; None if it is known.
+    def mails(self, account: str, mailbox: str) -> Iterator[NewMail]:
+        """The messages of a mailbox that are kept, in order."""
+        with self._database.reading():
+            boxes = self._boxes.of(account, mailbox)
+            lasts = [batch.last for box in boxes for batch in self._batches.of(box)]
+            for last in sorted(lasts):
+                batch = self._batches.with_seq(last)
+                assert batch is not None
+                yield from (each for _, each in batch.messages() if isinstance(each, NewMail))
+
+    def settle(self, events: Sequence[Event], draft: Draft, *, announce_copies: bool) -> None:
+        """Add events as what they turn out to be, but for those that are known.
 
         Args:
             announce_copies: a further place of a message is news.
         """
-        if isinstance(event, MailFiled):
-            return None, None  # it is made here, and nowhere else
-        if not isinstance(event, NewMail):
-            return self._fate(event), None
-        key = twin_key(event)
-        if key is None or announce_copies:
-            return event, key
-        is_known, is_bygone = self._connection.execute(_MET, (key, key)).fetchone()
-        if is_known:
-            return judge(event, self._twins(key)), key
-        return (None if is_bygone else event), key
+        if self._are_news(events, draft):
+            return
+        for event in events:
+            if self._are_news((event,), draft):
+                continue
+            if isinstance(event, NewMail):
+                draft.flush()
+                self._settle_mail(event, draft, announce_copies=announce_copies)
+            elif isinstance(event, MailSeen | MailGone):
+                draft.flush()
+                fate = self._fate(event)
+                if fate is not None:
+                    draft.add(fate)
+            elif not isinstance(event, MailFiled):  # it is made here, and nowhere else
+                draft.add(event)
+
+    def _are_news(self, events: Sequence[Event], draft: Draft) -> bool:
+        """Whether all are messages of one mailbox of which nothing is known; they are added.
+
+        They are, if their UIDs are above all that were met there, and their names are new.
+        """
+        first = events[0] if events else None
+        if not isinstance(first, NewMail):
+            return False
+        account, mailbox, uidvalidity = first.account, first.mailbox, first.uidvalidity
+        box = self._boxes.make(account, mailbox, uidvalidity)
+        places, names, top = [], [], box.top
+        for mail in events:
+            if not isinstance(mail, NewMail):
+                return False
+            place, name = box.first + mail.uid, name_of(mail)
+            is_here = mail.mailbox == mailbox and mail.uidvalidity == uidvalidity
+            if not (name and place > top and is_here and mail.account == account):
+                return False
+            places.append(place)
+            names.append(crc32(name.encode(), box.salt))
+            top = place
+        if not self._kin.enter(names, draft.seq):
+            return False
+        box.top = top
+        draft.add_news(events, places, names)
+        return True
+
+    def undo(self, seq: int) -> None:
+        """What was settled from this seq on was not stored."""
+        self._kin.cut(seq)
+        self._boxes.forget()
+        self._batches.undo()
+
+    def rename(self, account: str, old: str, new: str) -> None:
+        """Messages go with their mailbox, in a transaction of the caller's.
+
+        The events themselves, and their ids, stay as they were told.
+        """
+        self._boxes.rename(account, old, new)
 
     def has_past(self, account: str, mailbox: str, uidvalidity: int) -> bool:
-        """Whether `keep_past` was called for this mailbox."""
-        key = past_key(account, mailbox, uidvalidity)
-        with self._database.reading() as connection:
-            return bool(connection.execute(_MET, (key, key)).fetchone()[1])
+        """Whether `keep_past` was called for this mailbox, and what it was told is kept."""
+        with self._database.reading():
+            return past_key(account, mailbox, uidvalidity) in self._bygone
 
     def keep_past(
         self, account: str, mailbox: str, uidvalidity: int, mails: Sequence[NewMail]
@@ -112,7 +171,7 @@ class Places:
         Raises:
             JournalUnwritable: nothing was stored.
         """
-        self._pass_over([past_key(account, mailbox, uidvalidity), *map(twin_key, mails)])
+        self._pass_over([(0, past_key(account, mailbox, uidvalidity)), *_keys(mails)])
 
     def pass_over(self, mails: Sequence[NewMail]) -> None:
         """These are no news, wherever they are found.
@@ -120,83 +179,149 @@ class Places:
         Raises:
             JournalUnwritable: nothing was stored.
         """
-        self._pass_over([twin_key(each) for each in mails])
+        self._pass_over(_keys(mails))
 
-    def _pass_over(self, keys: Sequence[int | None]) -> None:
-        rows = [(key,) for key in keys if key is not None]
-        with self._database.writing() as connection:
-            connection.executemany("INSERT OR IGNORE INTO bygone VALUES (?)", rows)
+    def _pass_over(self, keys: Sequence[tuple[int, int]]) -> None:
+        with self._database.writing():
+            self._bygone.keep(keys)
+        for name, _ in keys:
+            self._kin.add(name, 0)
 
     def forget(self, last: int) -> None:
-        """Forget all entries up to this seq, in a transaction of the caller's."""
-        self._connection.execute(_KEEP, (last,))
-        self._connection.execute("DELETE FROM entries WHERE seq <= ?", (last,))
+        """Forget all batches that end here or before, in a transaction of the caller's."""
+        for batch in self._batches.up_to(last):
+            found = [each for _, each in batch.messages()]
+            self._bygone.keep(_keys([each for each in found if isinstance(each, NewMail)]))
+            places = [(place_in(batch.box, each.uid),) for each in found]
+            self._connection.executemany(_FORGET, places)
+        self._batches.forget(last)
 
-    def under_a_used_uid(self, mail: NewMail) -> NewMail | None:
-        """This message, under whose UID one is known, with another id; None if it is that one."""
-        while (known := self._find(*place_of(mail))[0]) is not None:
-            if not isinstance(known, NewMail) or not is_other(mail, known):
+    def _settle_mail(self, mail: NewMail, draft: Draft, *, announce_copies: bool) -> None:
+        """Add a message of which something may be known, by name or by place."""
+        name, key = _name(mail, salt_of(mail.account)), twin_key(mail)
+        told: Found | None = mail
+        if key is not None and not announce_copies:
+            twins = self._twins(name, key)
+            told = judge(mail, twins) if twins or key not in self._bygone else None
+        if told is not None:
+            told = self._under_a_used_uid(mail, told)
+        if told is None:
+            return
+        box = self._boxes.make(told.account, told.mailbox, told.uidvalidity)
+        place = box.first + told.uid
+        self._kin.add(name, draft.seq)
+        box.top = max(box.top, place)
+        draft.add_single(told, place, name, key if key and isinstance(told, MailFiled) else 0)
+
+    def _under_a_used_uid(self, mail: NewMail, told: Found) -> Found | None:
+        """What to tell of this message, if need be with another id; None if its UID is known."""
+        uidvalidity = mail.uidvalidity
+        while lying := self._at(mail.account, mail.mailbox, uidvalidity, mail.uid):
+            if not isinstance(lying.event, NewMail) or not is_other(mail, lying.event):
                 return None
-            uidvalidity = mail.uidvalidity + REUSED
-            ref = Ref(
-                account=mail.account, mailbox=mail.mailbox, uidvalidity=uidvalidity, uid=mail.uid
-            )
-            mail = structs.replace(mail, id=ref.id, uidvalidity=uidvalidity)
-        return mail
+            uidvalidity += REUSED
+        if uidvalidity == mail.uidvalidity:
+            return told
+        ref = Ref(account=mail.account, mailbox=mail.mailbox, uidvalidity=uidvalidity, uid=mail.uid)
+        new_id = ref.id if isinstance(told, NewMail) else told.id
+        return structs.replace(told, id=new_id, uidvalidity=uidvalidity)
 
     def _fate(self, event: MailSeen | MailGone) -> MailSeen | MailGone | None:
-        """Under the id of the message that is there; None if none is that was announced."""
-        found, key = self._latest(*place_of(event))
-        if found is None:
+        """Under the id of the message that is there; None if it was told, or none is there."""
+        lying = self._latest(event.account, event.mailbox, event.uidvalidity, event.uid)
+        if lying is None:
             return None
+        found = lying.event
         if isinstance(event, MailGone):
+            if not self._tell(lying.place, _GONE):
+                return None
             return structs.replace(event, id=found.id, uidvalidity=found.uidvalidity)
-        mail = found if isinstance(found, NewMail) else self._announced(found, key)
-        if mail is None or "\\seen" in map(str.lower, mail.flags):
+        announced = self._announced(lying)
+        if announced is None:
             return None
-        account, mailbox, uidvalidity, uid = place_of(mail)
+        mail, place = announced
+        if "\\seen" in map(str.lower, mail.flags) or not self._tell(place, _READ):
+            return None
         return MailSeen(
-            id=mail.id, account=account, mailbox=mailbox, uidvalidity=uidvalidity, uid=uid
+            id=mail.id,
+            account=mail.account,
+            mailbox=mail.mailbox,
+            uidvalidity=mail.uidvalidity,
+            uid=mail.uid,
         )
 
-    def _announced(self, filed: MailFiled, key: int | None) -> NewMail | None:
-        """The message of which this is a further place; None if it is forgotten."""
-        rows = self._connection.execute(_TWINS, (key,))
-        events = (_decode_found(row[0]) for row in rows)
-        mails = (each for each in events if isinstance(each, NewMail) and each.id == filed.id)
-        return next(mails, None)
+    def _told(self, place: int) -> int:
+        """What was told of the message in a place."""
+        row = self._connection.execute(_FATE, (place,)).fetchone()
+        return 0 if row is None else row[0]
 
-    def _twins(self, key: int) -> list[Twin]:
+    def _tell(self, place: int, fate: int) -> bool:
+        """Remember what became of a message; False if it was told before."""
+        told = self._told(place)
+        if told & fate:
+            return False
+        self._connection.execute(_TELL, (place, told | fate))
+        return True
+
+    def _announced(self, lying: _Lying) -> tuple[NewMail, int] | None:
+        """The message that lies there, and the place where it was announced; None if forgotten."""
+        if isinstance(lying.event, NewMail):
+            return lying.event, lying.place
+        (name,) = array("I", lying.batch.names)
+        for event, place, _ in self._kindred(name):
+            if isinstance(event, NewMail) and event.id == lying.event.id:
+                return event, place
+        return None
+
+    def _twins(self, name: int, key: int) -> list[Twin]:
+        """All known places of the message with this key, in the order in which they came."""
         return [
-            Twin(
-                id=_decode_found(event).id,
-                mailbox=mailbox,
-                uidvalidity=uidvalidity,
-                uid=uid,
-                is_gone=bool(is_gone),
-            )
-            for event, mailbox, uidvalidity, uid, is_gone in self._connection.execute(
-                _TWINS, (key,)
-            )
+            self._twin(event, place)
+            for event, place, batch in self._kindred(name)
+            if key == (twin_key(event) if isinstance(event, NewMail) else batch.twin)
         ]
 
-    def _latest(
-        self, account: str, mailbox: str, uidvalidity: int, uid: int
-    ) -> tuple[_Found | None, int | None]:
-        """What was last found under a UID, which may have been given out anew, and its key."""
-        latest: tuple[_Found | None, int | None] = None, None
-        while (found := self._find(account, mailbox, uidvalidity, uid))[0] is not None:
-            latest = found
+    def _kindred(self, name: int) -> Iterator[_Lying]:
+        """All that may tell of a message with a name, in the order in which they came."""
+        for seq in sorted(set(self._kin.find(name))):
+            batch = self._batches.with_seq(seq)
+            event = None if batch is None else batch.events[seq - batch.first]
+            if batch is not None and isinstance(event, Found):
+                yield _Lying(event, place_in(batch.box, event.uid), batch)
+
+    def _twin(self, event: Found, place: int) -> Twin:
+        _, mailbox, uidvalidity = self._boxes.called(box_of(place))
+        return Twin(
+            id=event.id,
+            mailbox=mailbox,
+            uidvalidity=uidvalidity,
+            uid=event.uid,
+            is_gone=bool(self._told(place) & _GONE),
+        )
+
+    def _latest(self, account: str, mailbox: str, uidvalidity: int, uid: int) -> _Lying | None:
+        """What was last found under a UID, which may have been given out anew."""
+        latest = None
+        while lying := self._at(account, mailbox, uidvalidity, uid):
+            latest = lying
             uidvalidity += REUSED
         return latest
 
-    def _find(
-        self, account: str, mailbox: str, uidvalidity: int, uid: int
-    ) -> tuple[_Found | None, int | None]:
-        row = self._connection.execute(_PLACE, (account, mailbox, uidvalidity, uid)).fetchone()
-        return (None, None) if row is None else (_decode_found(row[0]), row[1])
+    def _at(self, account: str, mailbox: str, uidvalidity: int, uid: int) -> _Lying | None:
+        box = self._boxes.find(account, mailbox, uidvalidity)
+        place = 0 if box is None else box.first + uid
+        batch = self._batches.with_place(place)
+        event = None if batch is None else batch.find(place)
+        return None if batch is None or event is None else _Lying(event, place, batch)
 
 
-def place_of(event: Located) -> tuple[str, str, int, int]:
-    """What no two messages share."""
-    return (event.account, event.mailbox, event.uidvalidity, event.uid)
+def _name(mail: NewMail, salt: int) -> int:
+    """See `mailnotify.core.kin`; 0 if there is none."""
+    name = name_of(mail)
+    return crc32(name.encode(), salt) if name else 0
+
+
+def _keys(mails: Sequence[NewMail]) -> list[tuple[int, int]]:
+    """Names and keys of messages, as far as they have such."""
+    found = ((_name(each, salt_of(each.account)), twin_key(each)) for each in mails)
+    return [(name, key) for name, key in found if key is not None]

@@ -23,49 +23,38 @@ from typing import Final
 from zlib import crc32
 
 import msgspec
-from msgspec import structs
 from zope.interface import implementer
 
 from mailnotify.config.schema import Retention
 from mailnotify.core.events import AccountState, Entry, Event, NewMail
 from mailnotify.core.reader import ReaderMark
 from mailnotify.core.sync import Cursor, CursorMove
-from mailnotify.errors import JournalUnreadable
 from mailnotify.interfaces import IJournal
+from mailnotify.journal.batches import Batches, microseconds
+from mailnotify.journal.draft import Draft
 from mailnotify.journal.high_water import HighWater
 from mailnotify.journal.kind import JOURNAL, begin_life
 from mailnotify.journal.mailboxes import MOVE, Mailboxes, cursor_row
 from mailnotify.journal.marks import Marks
-from mailnotify.journal.places import Located, Places, place_of
+from mailnotify.journal.places import Places
 from mailnotify.storage.database import Database
 
 _SLICE: Final = 1000
 """Entries forgotten by one call of `prune`, so that it holds the reactor for milliseconds."""
 
 _READ_BYTES: Final = 65_536
-"""Nothing more is read at once after this: to decode so much takes a millisecond."""
+"""No more is read at once, but for one row: to decode so much takes a millisecond."""
 
-_READ: Final = "SELECT seq, at, event, crc FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
-_INSERT: Final = """
-    INSERT INTO entries (seq, at, event, crc, kind, account, mailbox, uidvalidity, uid, twin)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (account, mailbox, uidvalidity, uid, kind) WHERE uid IS NOT NULL DO NOTHING
-"""
 _STATES: Final = "SELECT account, mailbox, event, crc FROM states"
 _STATE: Final = """
     INSERT INTO states (account, mailbox, event, crc) VALUES (?, ?, ?, ?)
     ON CONFLICT (account, mailbox) DO UPDATE SET event = excluded.event, crc = excluded.crc
 """
 
-_MAILS: Final = """
-    SELECT seq, at, event, crc FROM entries
-    WHERE account = ? AND mailbox = ? AND uid IS NOT NULL AND kind = 'mail' ORDER BY seq
-"""
 _ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Event)
 _state_decoder = msgspec.json.Decoder(AccountState)
 
 
@@ -82,16 +71,16 @@ class SqliteJournal:
     def __init__(
         self, path: Path, retention: Retention, database: Database, high_water: HighWater
     ) -> None:
-        self._path = path
         self._retention = retention
         self._database = database
         self._high_water = high_water
         self._marks = Marks(database)
         self._mailboxes = Mailboxes(database)
-        self._places = Places(database)
+        self._batches = Batches(database, path)
+        self._places = Places(database, self._batches)
         self._connection = database.connection
         epoch, pruned, last = self._connection.execute(
-            "SELECT epoch, pruned, (SELECT max(seq) FROM entries) FROM journal"
+            "SELECT epoch, pruned, (SELECT max(last) FROM batches) FROM journal"
         ).fetchone()
         self.epoch: str = epoch
         self.head: int = pruned if last is None else last
@@ -144,7 +133,10 @@ class SqliteJournal:
         Raises:
             JournalUnwritable: all stands as before.
         """
-        self._mailboxes.rename(account, old, new)
+        with self._database.writing():
+            self._mailboxes.rename(account, old, new)
+            self._places.rename(account, old, new)
+        self._mailboxes.forget()
 
     def resolved(self, account: str) -> Mapping[str, datetime]:
         """When each pattern of mailboxes of an account was last looked into."""
@@ -176,11 +168,7 @@ class SqliteJournal:
 
     def mails(self, account: str, mailbox: str) -> Iterator[NewMail]:
         """The messages of a mailbox that are kept, in order."""
-        with self._database.reading():
-            for row in self._connection.execute(_MAILS, (account, mailbox)):
-                event = self._entry(row[0], row).event
-                assert isinstance(event, NewMail)
-                yield event
+        return self._places.mails(account, mailbox)
 
     def mail(self, account: str, mailbox: str, uidvalidity: int, uid: int) -> NewMail | None:
         """What was last announced under this UID; None if nothing was, or it is forgotten."""
@@ -240,41 +228,26 @@ class SqliteJournal:
         Raises:
             JournalUnwritable: nothing was stored; try again later.
         """
-        entries: list[Entry] = []
-        with self._database.writing():
-            for event in events:
-                entry = Entry(seq=self.head + len(entries) + 1, at=at, event=event)
-                stored = self._insert(entry, announce_copies=announce_copies)
-                entries += [] if stored is None else [stored]
-                if isinstance(event, AccountState):
-                    self._connection.execute(_STATE, _state_row(event))
-            if move is not None:
-                self._connection.execute(MOVE, (*cursor_row(move), _microseconds(at)))
+        draft, moment = Draft(self._batches, self.head, at), microseconds(at)
+        try:
+            with self._database.writing():
+                self._places.settle(events, draft, announce_copies=announce_copies)
+                draft.flush()
+                states = [_state_row(each) for each in events if isinstance(each, AccountState)]
+                if states:
+                    self._connection.executemany(_STATE, states)
+                if move is not None:
+                    self._connection.execute(MOVE, cursor_row(move, moment))
+        except BaseException:
+            self._places.undo(self.head + 1)
+            raise
         if move is not None:
             self._mailboxes.moved(move)
+        entries = _entries(self.head + 1, at, draft.told)
         if entries:
             self.head += len(entries)
             self._high_water.rise(self.epoch, self.head)
         return entries
-
-    def _insert(self, entry: Entry, *, announce_copies: bool) -> Entry | None:
-        """Store an entry as what it turns out to be; None if it is known."""
-        event, twin = entry.event, None
-        if isinstance(event, Located):
-            settled, twin = self._places.settle(event, announce_copies=announce_copies)
-            if settled is None:
-                return None
-            if settled is not event:
-                entry = structs.replace(entry, event=settled)
-        if self._connection.execute(_INSERT, _row(entry, twin)).rowcount == 1:
-            return entry
-        mail = entry.event
-        renamed = self._places.under_a_used_uid(mail) if isinstance(mail, NewMail) else None
-        if renamed is None:
-            return None
-        entry = structs.replace(entry, event=renamed)
-        self._connection.execute(_INSERT, _row(entry, twin))
-        return entry
 
     def read(self, after: int, most: int) -> Sequence[Entry]:
         """The next entries with a seq above `after`, in order: `most`, or fewer large ones.
@@ -282,19 +255,23 @@ class SqliteJournal:
         Raises:
             JournalUnreadable: an entry is damaged or missing.
         """
-        rows: list[tuple[int, int, str, int]] = []
+        entries: list[Entry] = []
         size_bytes = 0
+        last = max(after, self.oldest - 1)
         with self._database.reading():
-            for row in self._connection.execute(_READ, (after, most)):
-                rows.append(row)
-                size_bytes += len(row[2])
-                if size_bytes >= _READ_BYTES:
+            for row in self._batches.rows_after(last):
+                size_bytes += len(row[-1])
+                if entries and (len(entries) >= most or size_bytes > _READ_BYTES):
                     break
-        first = max(after + 1, self.oldest)
-        due = max(min(most, self.head - first + 1), 0)
-        if len(rows) != due and size_bytes < _READ_BYTES:
-            raise self._database.damaged(f"entries after {after} are missing")
-        return [self._entry(seq, row) for seq, row in enumerate(rows, first)]
+                batch = self._batches.open(row)
+                if batch.first > last + 1 or (entries and batch.first != last + 1):
+                    raise self._database.damaged(f"entries after {last} are missing")
+                entries += _entries(last + 1, batch.at, batch.events[last + 1 - batch.first :])
+                last = batch.last
+            else:
+                if last < self.head:
+                    raise self._database.damaged(f"entries after {last} are missing")
+        return entries[:most]
 
     def seq_before(self, moment: datetime) -> int:
         """The seq of the last entry journalled before `moment`; 0 if there is none kept.
@@ -303,10 +280,7 @@ class SqliteJournal:
         after that seq, and perhaps some that are older: none is left out.
         """
         with self._database.reading():
-            (first,) = self._connection.execute(
-                "SELECT min(seq) FROM entries WHERE at >= ?", (_microseconds(moment),)
-            ).fetchone()
-        before = self.head if first is None else first - 1
+            before = self._batches.before(moment, self.oldest, self.head)
         return before if before >= self.oldest else 0
 
     def prune(self, now: datetime) -> int:
@@ -327,17 +301,17 @@ class SqliteJournal:
     def _last_expired(self, now: datetime) -> int:
         """The last seq of the next slice of entries that are too many or too old."""
         too_many = self.head - self._retention.entries
-        oldest_kept = _microseconds(now) - int(self._retention.days * 86_400_000_000)
-        last = self.oldest - 1
+        oldest_kept = microseconds(now) - int(self._retention.days * 86_400_000_000)
+        last, most = self.oldest - 1, self.oldest - 1 + _SLICE
         with self._database.reading():
-            rows = self._connection.execute(
-                "SELECT seq, at FROM entries ORDER BY seq LIMIT ?", (_SLICE,)
-            )
-            for seq, at in rows:
-                if seq > too_many and at >= oldest_kept:
+            for end, at in self._batches.times_after(last):
+                if at >= oldest_kept and too_many < end:
+                    last = max(last, too_many)
                     break
-                last = seq
-        return last
+                last = end
+                if last >= most:
+                    break
+        return min(last, most)
 
     def reader(self, owner: str, name: str) -> int | None:
         """The seq that this named reader has acknowledged; None if it is not known."""
@@ -364,24 +338,9 @@ class SqliteJournal:
         self._high_water.close()
         self._database.close()
 
-    def _entry(self, seq: int, row: tuple[int, int, str, int]) -> Entry:
-        found, at, event, crc = row
-        if found != seq or crc != _crc(seq, at, event):
-            raise self._database.damaged(f"entry {seq} has changed by itself")
-        try:
-            return Entry(seq=seq, at=_ZERO + at * _MICROSECOND, event=_decoder.decode(event))
-        except msgspec.MsgspecError as problem:
-            reason = f"entry {seq} is of a kind that only a newer mailnotify knows"
-            raise JournalUnreadable(path=str(self._path), reason=reason) from problem
 
-
-def _row(entry: Entry, twin: int | None) -> tuple[object, ...]:
-    at, event = _microseconds(entry.at), _encoder.encode(entry.event).decode()
-    kind = entry.event.__struct_config__.tag
-    place: tuple[object, ...] = (None, None, None, None)
-    if isinstance(entry.event, Located):
-        place = place_of(entry.event)
-    return (entry.seq, at, event, _crc(entry.seq, at, event), kind, *place, twin)
+def _entries(first: int, at: datetime, events: Sequence[Event]) -> list[Entry]:
+    return [Entry(seq=seq, at=at, event=event) for seq, event in enumerate(events, first)]
 
 
 def _state_row(state: AccountState) -> tuple[object, ...]:
@@ -392,7 +351,3 @@ def _state_row(state: AccountState) -> tuple[object, ...]:
 def _crc(*values: object) -> int:
     """A checksum of values that stand in one row."""
     return crc32("\0".join(map(str, values)).encode())
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _ZERO) // _MICROSECOND

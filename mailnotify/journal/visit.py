@@ -10,15 +10,19 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
+from msgspec import structs
 
-from mailnotify.core.events import Event, NewMail, parse_position
-from mailnotify.core.message import parse_id
+from mailnotify.core.events import Event, NewMail, Position, parse_position
+from mailnotify.core.message import Ref, parse_id
 from mailnotify.errors import JournalUnreadable, LetterInvalid
+from mailnotify.journal.batches import WITH_SEQ, find_row, read_row
+from mailnotify.journal.boxes import place_in
 
-_BY_SEQ = """SELECT event FROM entries, journal WHERE epoch = ? AND seq = ?"""
-_BY_IDENTITY = """SELECT event FROM entries
-    WHERE account = ? AND mailbox = ? AND uidvalidity = ? AND uid = ? AND kind = 'mail'"""
+_BOX = """
+    SELECT box FROM boxes
+    WHERE account = :account AND mailbox = :mailbox AND uidvalidity = :uidvalidity
+"""
+_KEPT = "SELECT 1 FROM journal WHERE epoch = ? AND pruned < ?"
 
 
 def find_mail(path: Path, wanted: str) -> NewMail:
@@ -31,13 +35,12 @@ def find_mail(path: Path, wanted: str) -> NewMail:
         LetterInvalid: it is no id, or the journal has no such message.
         JournalUnreadable: there is no journal.
     """
-    statement, values = _question(wanted)
+    name = parse_id(wanted) or _position(wanted)
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=5)) as connection:
-            row = connection.execute(statement, values).fetchone()
-        event = None if row is None else msgspec.json.decode(row[0], type=Event)
-    except (sqlite3.Error, msgspec.MsgspecError) as problem:
+            event = _find(connection, name)
+    except (sqlite3.Error, ValueError) as problem:
         raise JournalUnreadable(path=str(path), reason=str(problem)) from problem
     if not isinstance(event, NewMail):
         raise LetterInvalid(
@@ -46,15 +49,37 @@ def find_mail(path: Path, wanted: str) -> NewMail:
     return event
 
 
-def _question(wanted: str) -> tuple[str, tuple[object, ...]]:
-    if ref := parse_id(wanted):
-        return _BY_IDENTITY, (ref.account, ref.mailbox, ref.uidvalidity, ref.uid)
+def _find(connection: sqlite3.Connection, name: Ref | Position) -> Event | None:
+    if isinstance(name, Ref):
+        return _by_id(connection, name)
+    return _by_position(connection, name)
+
+
+def _by_id(connection: sqlite3.Connection, ref: Ref) -> Event | None:
+    box = connection.execute(_BOX, structs.asdict(ref)).fetchone()
+    if box is None:
+        return None
+    place = place_in(box[0], ref.uid)
+    row = find_row(connection, place)
+    return None if row is None else read_row(row).find(place)
+
+
+def _by_position(connection: sqlite3.Connection, position: Position) -> Event | None:
+    if connection.execute(_KEPT, (position.epoch, position.seq)).fetchone() is None:
+        return None
+    row = connection.execute(WITH_SEQ, (position.seq,)).fetchone()
+    batch = None if row is None else read_row(row)
+    if batch is None:
+        return None
+    return batch.events[position.seq - batch.first]
+
+
+def _position(wanted: str) -> Position:
     try:
-        position = parse_position(wanted)
+        return parse_position(wanted)
     except ValueError as problem:
         raise LetterInvalid(
             field="reply-to-id",
             found=repr(wanted[:80]),
             expected="an id of the stream, or EPOCH:SEQ",
         ) from problem
-    return _BY_SEQ, (position.epoch, position.seq)

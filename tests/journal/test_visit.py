@@ -18,11 +18,11 @@ class FindTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.path = Path(self.mktemp()) / "journal.sqlite"
-        journal = SqliteJournal.open(
-            self.path, retention=Retention(), make_epoch=lambda: "e1", now=NOON
+        self.journal = SqliteJournal.open(
+            self.path, retention=Retention(entries=20), make_epoch=lambda: "e1", now=NOON
         )
-        self.addCleanup(journal.close)
-        journal.append([mail(4), state(), mail(9)], None, NOON)
+        self.addCleanup(self.journal.close)
+        self.journal.append([mail(4), state(), mail(9)], None, NOON)
 
     def test_by_id(self) -> None:
         """By the id that the stream shows."""
@@ -31,6 +31,16 @@ class FindTests(SynchronousTestCase):
     def test_by_position(self) -> None:
         """By the position at which the stream shows it."""
         self.assertEqual(find_mail(self.path, "e1:1"), mail(4))
+
+    def test_among_others(self) -> None:
+        """One of many that came at once, by either name; what is forgotten is not there."""
+        self.journal.append([mail(uid) for uid in range(20, 60)], None, NOON)
+        self.assertEqual(find_mail(self.path, mail(33).id), mail(33))
+        self.assertEqual(find_mail(self.path, f"e1:{3 + 14}"), mail(33))
+        self.journal.prune(NOON)
+        for wanted in ("e1:1", mail(4).id):
+            self.assertRaises(LetterInvalid, find_mail, self.path, wanted)
+        self.assertEqual(find_mail(self.path, "e1:43"), mail(59))
 
     def test_not_there(self) -> None:
         """Another epoch, a number that is none, an event that is no mail, no id at all."""

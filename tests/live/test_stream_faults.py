@@ -123,7 +123,7 @@ class DamageTests(SynchronousTestCase):
     def test_a_name_that_is_none(self) -> None:
         """The same in the schema, where SQLite's own complaint cannot be decoded."""
         specimen = self.specimen(is_clean=True)
-        for name in (b"tablecursors", b"CREATE TABLE entries"):
+        for name in (b"tablecursors", b"CREATE TABLE batches"):
             place = specimen.find(name)
             for offset in range(len(name)):
                 wound = Wound("", place + offset, 7)

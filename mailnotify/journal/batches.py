@@ -165,8 +165,13 @@ class Batches:
 
     def with_place(self, place: int) -> Batch | None:
         """The batch that tells of the message in a place, if there is one."""
+        met = self._met
+        if met is not None and met.find(place) is not None:
+            return met
         row = find_row(self._connection, place)
-        return None if row is None else self.open(row)
+        if row is not None:
+            self._met = self.open(row)
+        return None if row is None else self._met
 
     def before(self, moment: datetime, first: int, last: int) -> int:
         """The seq before the first entry, of these, that is from this moment or later."""

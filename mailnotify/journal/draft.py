@@ -33,8 +33,7 @@ class Draft:
 
     def add(self, event: Event) -> None:
         """One more entry, by which no message is found."""
-        if self._places:
-            self.flush()
+        self.flush_news()
         self._waiting.append(event)
         self.seq += 1
 
@@ -53,6 +52,11 @@ class Draft:
         self._batches.insert(self.seq, self._at, [event], [place], [name], twin)
         self.told.append(event)
         self.seq += 1
+
+    def flush_news(self) -> None:
+        """Store what was added if messages are found by it."""
+        if self._places:
+            self.flush()
 
     def flush(self) -> None:
         """Store what was added."""

@@ -32,6 +32,9 @@ from mailnotify.storage.database import Database
 
 _READ, _GONE = 1, 2
 
+_NO_ENTRY: Final = 0
+"""The seq of a message that is known, but of which no entry tells."""
+
 _FATE: Final = "SELECT told FROM fates WHERE place = ?"
 _TELL: Final = """
     INSERT OR REPLACE INTO fates (place, told, sum) VALUES (?1, ?2, (?1 + 3 * ?2) % 65521)
@@ -63,7 +66,7 @@ class Places:
                 for seq, name in enumerate(names, last - len(names) + 1):
                     self._kin.add(name, seq)
             for name in self._bygone.names():
-                self._kin.add(name, 0)
+                self._kin.add(name, _NO_ENTRY)
 
     def known(self, account: str, mailbox: str, uidvalidity: int, most: int) -> Sequence[int]:
         """The newest UIDs of messages that are known and were not told gone, ascending."""
@@ -111,7 +114,7 @@ class Places:
                 draft.flush()
                 self._settle_mail(event, draft, announce_copies=announce_copies)
             elif isinstance(event, MailSeen | MailGone):
-                draft.flush()
+                draft.flush_news()
                 fate = self._fate(event)
                 if fate is not None:
                     draft.add(fate)
@@ -185,7 +188,7 @@ class Places:
         with self._database.writing():
             self._bygone.keep(keys)
         for name, _ in keys:
-            self._kin.add(name, 0)
+            self._kin.add(name, _NO_ENTRY)
 
     def forget(self, last: int) -> None:
         """Forget all batches that end here or before, in a transaction of the caller's."""
@@ -283,7 +286,7 @@ class Places:
 
     def _kindred(self, name: int) -> Iterator[_Lying]:
         """All that may tell of a message with a name, in the order in which they came."""
-        for seq in sorted(set(self._kin.find(name))):
+        for seq in sorted(set(self._kin.find(name)) - {_NO_ENTRY}):
             batch = self._batches.with_seq(seq)
             event = None if batch is None else batch.events[seq - batch.first]
             if batch is not None and isinstance(event, Found):
@@ -309,7 +312,9 @@ class Places:
 
     def _at(self, account: str, mailbox: str, uidvalidity: int, uid: int) -> _Lying | None:
         box = self._boxes.find(account, mailbox, uidvalidity)
-        place = 0 if box is None else box.first + uid
+        if box is None:
+            return None
+        place = box.first + uid
         batch = self._batches.with_place(place)
         event = None if batch is None else batch.find(place)
         return None if batch is None or event is None else _Lying(event, place, batch)

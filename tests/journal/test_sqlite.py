@@ -164,6 +164,27 @@ class ReopenedTests(_Opened):
             [each.event.id for each in told], [mail(1, mailbox="Lists").id, mail(2).id]
         )
 
+    def test_what_becomes_of_many_at_once(self) -> None:
+        """Nobody waits while all is looked up and stored message by message."""
+        journal = self.make_journal(Retention())
+        journal.append([unread(uid) for uid in range(1, 101)], None, NOON)
+        said: list[str] = []
+        journal._connection.set_trace_callback(said.append)
+        told = journal.append([gone(uid) for uid in range(1, 101)], None, NOON)
+        self.assertEqual([each.event.uid for each in told], list(range(1, 101)))
+        self.assertLess(sum("batches" in each for each in said), 5)
+
+    def test_many_that_are_no_news(self) -> None:
+        """No entry tells of them, and none is looked for."""
+        journal = self.make_journal(Retention())
+        journal.append([mail(1)], None, NOON)
+        bygone = [mail(uid) for uid in range(2, 102)]
+        journal.pass_over(bygone)
+        said: list[str] = []
+        journal._connection.set_trace_callback(said.append)
+        self.assertEqual(journal.append(bygone, None, NOON), [])
+        self.assertEqual(sum("batches" in each for each in said), 0)
+
     def test_part_of_what_came_at_once_is_forgotten(self) -> None:
         """A restart brings none of it back, and no number is used twice."""
         before = self.open(Retention(entries=3))

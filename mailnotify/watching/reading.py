@@ -225,7 +225,11 @@ class Reading:
             changed()
 
     def _refuse(self, place: Place, error: CommandRefused) -> None:
-        """It cannot be opened; what a pattern has brought may be gone, so we look first."""
+        """It cannot be opened; what a pattern has brought may be gone, so we look first.
+
+        What it was to be looked at for is still a reason to do so.
+        """
+        self._agenda.forget((place,))
         if self._census is None or not place.is_brought or place in self._missed:
             place.refused(error)
         else:
@@ -274,7 +278,6 @@ class Reading:
                 if place.refusal is None:
                     self._agenda.add(place)
                 continue
-            self._missed.discard(place)
             is_known = status.uidvalidity and status.uidnext > status.exists  # else a lie
             if place.cursor is None and is_known and not (place.is_new and status.uidnext > 1):
                 first.append((place, status))

@@ -14,6 +14,7 @@ from mailnotify.config.schema import Timing
 from mailnotify.core.backoff import Backoff
 from mailnotify.core.events import MailGone, NewMail
 from mailnotify.core.patterns import read_wanted
+from mailnotify.core.sync import MailboxStatus
 from mailnotify.errors import CommandRefused
 from mailnotify.imap.responses import ListItem, NumberSet
 from mailnotify.interfaces import IMailSession
@@ -587,6 +588,38 @@ class GoingTests(RosterCase):
         self.advance(2 * _POLL_SECONDS + 1)
         self.assertEqual(self.watched(), {"Lists/b"})
         self.assertEqual(self.failures(), [])
+
+    def test_not_to_be_opened_once(self) -> None:
+        """What is refused once is opened with the next question: its mail waits no longer."""
+        self.server.capabilities = frozenset()
+        self.start()
+        (session,) = self.server.open
+        session.failures["examine Lists/a"] = CommandRefused(
+            peer="fake", command="EXAMINE", status="NO", said="[INUSE] later"
+        )
+        self.arrive("Lists/a", 3)
+        self.advance(2 * _POLL_SECONDS + 1)
+        self.assertEqual(self.announced(), [("Lists/a", 3)])
+        self.assertEqual(self.failures(), [])
+
+    def test_never_to_be_opened(self) -> None:
+        """What tells of itself and refuses to be opened is said to fail, and looked for once."""
+        self.server.capabilities = frozenset()
+        self.start()
+        (session,) = self.server.open
+        examine = session.examine
+
+        async def refuse(mailbox: str, *rest: object) -> MailboxStatus:
+            if mailbox == "Lists/a":
+                raise CommandRefused(peer="fake", command="EXAMINE", status="NO", said="not you")
+            return await examine(mailbox, *rest)
+
+        session.examine = refuse
+        self.arrive("Lists/a", 3)
+        before = self.server.lists
+        self.advance(10 * _POLL_SECONDS)
+        self.assertIn("EXAMINE with NO: not you", "".join(self.witnesses["Lists/a"].heard))
+        self.assertLess(self.server.lists - before, 5)
 
     def test_listed_and_not_to_be_opened(self) -> None:
         """What is there and refuses to be opened is said to fail, and looked for once."""

@@ -72,5 +72,6 @@ class KeyShares:
 
 def _spare(connection: SSL.Connection) -> None:
     assert _set_groups is not None
-    if _set_groups(connection._ssl, _SPARING) != 1:
+    handle = getattr(connection, "_ssl", None)  # pyOpenSSL's own; it may call it otherwise
+    if handle is not None and _set_groups(handle, _SPARING) != 1:
         Binding().lib.ERR_clear_error()  # it would be taken for an error of the handshake

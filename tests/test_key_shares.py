@@ -12,6 +12,7 @@ from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.config.schema import CaFile, Security, Server, SystemTrust, Trust
+from mailnotify.key_shares import KeyShares
 from mailnotify.tls import Connector
 from tests.rigs.certificates import Certificates
 
@@ -111,6 +112,18 @@ class KeySharesTests(SynchronousTestCase):
         self.meet(PLAIN)
         self.assertEqual(self.meet(PLAIN), ([X25519], "x25519"))
         self.assertEqual(len(self.meet(PLAIN, port=994)[0]), 2)
+
+    def test_out_of_reach(self) -> None:
+        """Where pyOpenSSL does not let us at what it has from OpenSSL, nothing is spared."""
+
+        class Closed:
+            def get_group_name(self) -> str:
+                return "x25519"
+
+        shares, place = KeyShares(), ("localhost", 993)
+        for _ in range(3):
+            shares.choose(Closed(), place)  # type: ignore[arg-type]
+            shares.took(Closed(), place)  # type: ignore[arg-type]
 
     def test_better(self) -> None:
         """One that takes the better group is always sent its share: no round trip more."""

@@ -156,6 +156,11 @@ class Place:
         """The mailbox is about to be opened."""
         self._owes = False
 
+    def looked(self) -> None:
+        """The mailbox is open, and what became of known messages is told, unless it is owed."""
+        if not self._owes:
+            self.freshness.looked()
+
     def told(self, uids: NumberSet, *, is_gone: bool) -> None:
         """These were read, or are gone: journal it of those that were announced.
 

@@ -331,7 +331,7 @@ class Reading:
         status = await self.session.examine(place.mailbox, place.cursor, place.known())
         self._open = place
         await self._intake.begin(place, status)
-        place.freshness.looked()
+        place.looked()
         self._missed.discard(place)
 
     async def _read(self, place: Place) -> None:

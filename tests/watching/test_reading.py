@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from mailnotify.core.events import MailSeen
 from mailnotify.core.sync import Cursor, CursorMove, MailboxStatus
 from mailnotify.errors import CommandRefused
 from mailnotify.imap.responses import NumberSet
@@ -330,6 +331,26 @@ class ReadElsewhereTests(ReadingCase):
         self.assertEqual(self.poll(), ["M0"])
         self.assertEqual(self.session.since[-2][1], (1,))
         self.assertEqual(self.poll(), [])
+
+    def test_not_to_be_journalled(self) -> None:
+        """What is found there and cannot be stored is looked for again."""
+        self.begin_with_mail("M0")
+        self.session.unseen["M0"] = 0
+        self.session.examine = self._telling  # type: ignore[method-assign]
+        self.journal.is_full = True
+        self.assertEqual(self.poll(), ["M0"])
+        self.journal.is_full = False
+        self.clock.advance(PAUSE_SECONDS)
+        self.assertEqual(self.poll(), ["M0"])
+        self.assertIsInstance(self.journal.entries[-1].event, MailSeen)
+        self.clock.advance(PAUSE_SECONDS)
+        self.assertEqual(self.poll(), [])
+
+    async def _telling(self, mailbox: str, *since: object) -> MailboxStatus:
+        status = await FakeSession.examine(self.session, mailbox, *since)  # type: ignore[arg-type]
+        if mailbox == "M0":
+            self.session.told(NumberSet(((1, 1),)), False)
+        return status
 
     def test_removed(self) -> None:
         """So it is when there are fewer."""

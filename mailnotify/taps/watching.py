@@ -167,6 +167,7 @@ class Watching(MultiService):
             witness,
             words,
             has_others=has_others,
+            announces_copies=account.announce_copies,
         )
         if account.backfill_days:  # as if it had not been there before
             place.since = self._now() - timedelta(days=account.backfill_days)

@@ -140,7 +140,6 @@ class Intake:
         next_uid = place.next_uid
         new = [each for each in fetched if each.uid >= next_uid]
         events = await in_turns(place.events(new), self._clock)
-        place.pass_over(bulk.bygone(events))
         if events:
-            place.store(events)
+            place.store(events, bulk.bygone(events))
         return len(events)

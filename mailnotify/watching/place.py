@@ -17,6 +17,7 @@ from mailnotify.core.message import Fetched, Ref, summarise
 from mailnotify.core.rematch import Known, is_other
 from mailnotify.core.sync import Baseline, Cursor, CursorMove, MailboxStatus, advance, plan
 from mailnotify.core.text import gist
+from mailnotify.core.twins import twin_key
 from mailnotify.errors import JournalUnwritable, PeerError
 from mailnotify.imap.responses import NumberSet
 from mailnotify.interfaces import IJournal
@@ -47,6 +48,7 @@ class Place:
     Args:
         preview: makes the first words of each message.
         has_others: the account has other mailboxes, into which messages may be moved.
+        announces_copies: it wants to hear of each place of a message, as `accept` knows.
 
     Attributes:
         witness: hears how it stands.
@@ -70,6 +72,7 @@ class Place:
         preview: Preview = no_preview,
         *,
         has_others: bool = False,
+        announces_copies: bool = False,
     ) -> None:
         self.account = account
         self.mailbox = mailbox
@@ -87,6 +90,7 @@ class Place:
         self._accept = accept
         self._preview = preview
         self._has_others = has_others
+        self._announces_copies = announces_copies
 
     def __str__(self) -> str:
         return f"{self.account}/{self.mailbox}"
@@ -236,13 +240,21 @@ class Place:
             uidvalidity = self._begun.uidvalidity
         return (self._event(each, uidvalidity) for each in fetched)
 
-    def store(self, events: Sequence[NewMail]) -> None:
+    def store(self, events: Sequence[NewMail], bygone: Sequence[NewMail] = ()) -> None:
         """Journal these events together with the cursor that covers them.
 
+        Args:
+            bygone: those of them that are no news, here or elsewhere.
+
         Raises:
-            JournalUnwritable: nothing was stored.
+            JournalUnwritable: nothing was stored, or nothing but what is bygone.
         """
-        self._move(events, advance(self._begun, tuple(each.uid for each in events)))
+        if bygone:
+            self._journal.pass_over(bygone)
+        # Else the journal knows them by their names, and tells where one has got to.
+        unheard = {each.uid for each in bygone if self._announces_copies or twin_key(each) is None}
+        news = [each for each in events if each.uid not in unheard]
+        self._move(news, advance(self._begun, tuple(each.uid for each in events)))
 
     @property
     def landmark(self) -> NewMail | None:
@@ -285,15 +297,6 @@ class Place:
     def begun(self) -> datetime | None:
         """When the account was first seen."""
         return self._journal.begun(self.account)
-
-    def pass_over(self, mails: Sequence[NewMail]) -> None:
-        """These are no news, here or elsewhere.
-
-        Raises:
-            JournalUnwritable: nothing was stored.
-        """
-        if mails:
-            self._journal.pass_over(mails)
 
     def remembered(self) -> Known:
         """What the journal knows of this mailbox, for when its UIDs have lost their meaning."""

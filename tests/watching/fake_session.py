@@ -46,6 +46,8 @@ class FakeSession:
     capabilities = frozenset({"IMAP4REV1", "IDLE"})
     is_dated = False
     """Whether the senders give a date, that of the arrival."""
+    is_named = True
+    """Whether they give a Message-ID."""
     lists_all = False
     """Whether what is not in `others` does not exist."""
 
@@ -148,7 +150,9 @@ class FakeSession:
 
     def _fetched(self, uid: int) -> Fetched:
         name = self.names.get(uid, uid)
-        header = b"Subject: %d\r\nMessage-ID: <%d@example.org>\r\n" % (name, name)
+        header = b"Subject: %d\r\n" % name
+        if self.is_named:
+            header += b"Message-ID: <%d@example.org>\r\n" % name
         if self.is_dated:
             header += b"Date: " + format_datetime(self.received(uid)).encode() + b"\r\n"
         return Fetched(uid=uid, header=header, received=self.received(uid), size=100)

@@ -138,6 +138,28 @@ class TidyingUpTests(ReadingCase):
         said = [formatEvent(each) or "" for each in logged]
         self.assertEqual([each for each in said if f"{BATCH + 2} messages" in each], said)
 
+    def test_copies(self) -> None:
+        """Who wants to hear of each copy does not want to hear of these."""
+
+        def accept(events, move):
+            self.journal.append(events, move, _NOW, announce_copies=True)
+
+        self.places = [
+            Place("home", each, self.journal, accept, announces_copies=True)
+            for each in self.mailboxes
+        ]
+        self.reading = Reading(self.session, self.places, self.clock)
+        self.begin()
+        self.move("Lists", *range(1, FLOOD + 2))
+        self.assertEqual(self.announced(), [])
+        self.assertEqual(self.journal.cursor("home", "Lists").last_uid, FLOOD + 1)
+
+    def test_without_a_name(self) -> None:
+        """Nor are such by which the journal could not know them."""
+        self.session.is_named = False
+        self.move("Lists", *range(1, FLOOD + 2))
+        self.assertEqual(self.announced(), [])
+
     def test_moved_again(self) -> None:
         """One of them that is moved on by itself is no news either."""
         self.move("Lists", *range(1, FLOOD + 2))

@@ -10,7 +10,8 @@ So a server that was sent both and took X25519 is offered the other one from the
 without a share. It can still ask for it (HelloRetryRequest), at the price of a round
 trip; but many a server takes what lies before it rather than ask. Every `_ASK_AGAIN`
 connections it gets both, so that one that learns the better group is soon given it. What
-a server took is known from handshakes that ended well: nobody else can have said so.
+a server took is known from handshakes that ended well: nobody else can have said so. One
+that breaks a handshake off with an alert gets both with the next: it may be for want of it.
 
 Where pyOpenSSL cannot tell the group, or OpenSSL knows of no such choice (before 3.5),
 all is left as OpenSSL has it.
@@ -68,6 +69,10 @@ class KeyShares:
             self._spared.setdefault(server, 0)
         else:
             self._spared.pop(server, None)
+
+    def failed(self, server: tuple[str, int]) -> None:
+        """This server broke something off."""
+        self._spared.pop(server, None)
 
 
 def _spare(connection: SSL.Connection) -> None:

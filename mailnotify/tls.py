@@ -153,6 +153,10 @@ class VerifyingClient:
         """A handshake has ended well."""
         self._key_shares.took(connection, self._address)
 
+    def refused(self) -> None:
+        """The server has broken something off."""
+        self._key_shares.failed(self._address)
+
 
 class _Meeting(SSL.Connection):
     """A connection that knows for whom it is good, when its context calls back.
@@ -176,10 +180,12 @@ def _is_acceptable(meeting: SSL.Connection, cert: X509, error: int, depth: int, 
     return True
 
 
-def _note(meeting: SSL.Connection, where: int, _: int) -> None:
+def _note(meeting: SSL.Connection, where: int, value: int) -> None:
+    assert isinstance(meeting, _Meeting)
     if where & SSL.SSL_CB_HANDSHAKE_DONE:
-        assert isinstance(meeting, _Meeting)
         meeting.client.met(meeting)
+    elif where == SSL.SSL_CB_READ_ALERT and value >> 8 == _FATAL:
+        meeting.client.refused()
 
 
 class _NamedHost:
@@ -223,6 +229,9 @@ class _PinnedLeaf:
 
 #: X509_V_ERR_UNSPECIFIED.
 _UNSPECIFIED = 1
+
+#: The level of an alert that ends a connection (RFC 8446 §6).
+_FATAL = 2
 
 #: The flaws that are met in practice, by OpenSSL's number (``x509_vfy.h``), as what
 #: is true of the certificate.

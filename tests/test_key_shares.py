@@ -28,6 +28,9 @@ HASTY = b"X25519:X25519MLKEM768"
 BETTER = b"X25519MLKEM768/X25519"
 """What one has that asks."""
 
+STRANGE = b"ffdhe8192"
+"""What one has that agrees on nothing."""
+
 
 @cache
 def certificates() -> Certificates:
@@ -112,6 +115,12 @@ class KeySharesTests(SynchronousTestCase):
         self.meet(PLAIN)
         self.assertEqual(self.meet(PLAIN), ([X25519], "x25519"))
         self.assertEqual(len(self.meet(PLAIN, port=994)[0]), 2)
+
+    def test_broken(self) -> None:
+        """One that breaks the handshake off, perhaps for want of the share, is sent it again."""
+        self.meet(PLAIN)
+        self.assertEqual(self.meet(STRANGE), ([X25519], ""))
+        self.assertEqual(len(self.meet(PLAIN)[0]), 2)
 
     def test_out_of_reach(self) -> None:
         """Where pyOpenSSL does not let us at what it has from OpenSSL, nothing is spared."""

@@ -78,10 +78,13 @@ class Places:
             rows = connection.execute(_GONE_FROM, (box.first, box.last))
             gone = {uid_at(place) for (place,) in rows}
             for batch in self._batches.of(box):
-                uids += [each.uid for _, each in batch.messages() if each.uid not in gone]
+                found = [each.uid for _, each in batch.messages()]
+                if len(uids) == most and found[-1] < uids[0]:
+                    break  # else some of these are newer: they came late
+                uids += [uid for uid in found if uid not in gone]
                 if len(uids) >= most:
-                    break
-        return sorted(uids)[-most:]
+                    uids = sorted(uids)[-most:]
+        return sorted(uids)
 
     def mail(self, account: str, mailbox: str, uidvalidity: int, uid: int) -> NewMail | None:
         """What was last announced under this UID; None if nothing was, or it is forgotten."""

@@ -273,6 +273,15 @@ class JournalContract:
         copies = [copy(2, "Lists", 6)]
         self.assertEqual(len(journal.append(copies, None, NOON, announce_copies=True)), 1)
 
+    def test_the_newest_that_are_known(self) -> None:
+        """By UID, also if one came late."""
+        journal = self.make_journal(Retention())
+        journal.append([mail(1), mail(2), mail(3), mail(9)], None, NOON)
+        journal.append([mail(5)], None, NOON)
+        self.assertEqual(list(journal.known("home", "INBOX", 7, 1)), [9])
+        self.assertEqual(list(journal.known("home", "INBOX", 7, 2)), [5, 9])
+        self.assertEqual(list(journal.known("home", "INBOX", 7, 3)), [3, 5, 9])
+
     def test_what_is_passed_over(self) -> None:
         """It is no news, where it lies or elsewhere; of the mailbox nothing is said."""
         journal = self.make_journal(Retention())

@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _write_no_more()
         return _complain(f"the output cannot be written: {failure.strerror}", os.EX_IOERR)
+    except KeyboardInterrupt:  # also while a command is imported
+        return 130  # 128 + SIGINT, as a shell reports it
 
 
 _STDERR: Final = 2
@@ -106,8 +108,6 @@ def _run(word: str, arguments: Sequence[str]) -> int:
     except MailnotifyError as error:
         code = os.EX_CONFIG if isinstance(error, OperatorError) else os.EX_UNAVAILABLE
         return _complain(f"{error}\n{error.remedy}", code)
-    except KeyboardInterrupt:
-        return 130  # 128 + SIGINT, as a shell reports it
     return code
 
 

@@ -58,6 +58,15 @@ class CliTests(SynchronousTestCase):
         self.assertEqual(code, os.EX_USAGE)
         self.assertIn("nonsense", err)
 
+    def test_interrupted_while_it_is_imported(self) -> None:
+        """Ctrl-C before a command has begun is the same as after: no traceback."""
+
+        def interrupted(_: str) -> object:
+            raise KeyboardInterrupt
+
+        self.patch(cli, "import_module", interrupted)
+        self.assertEqual(run("latest"), (130, "", ""))
+
     def test_every_command_names_itself(self) -> None:
         """The first line of its help can be typed, and its version is ours."""
         words = [(word,) for word in cli.COMMANDS]

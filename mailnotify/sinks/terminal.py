@@ -77,7 +77,8 @@ def text_line(
         zone: where the reader of the clock is; None for the system's zone.
     """
     at = _local(_happened_at(entry), zone)
-    place = clean(f"{entry.event.account}/{entry.event.mailbox}", _PART_BYTES)
+    where = filter(None, (entry.event.account, entry.event.mailbox))  # a letter may be in none
+    place = clean("/".join(where), _PART_BYTES)
     what = _what(entry.event, style)
     return f"{style(_DIM, f'{at:%Y-%m-%d %H:%M:%S}')}  {place}  {what}"
 

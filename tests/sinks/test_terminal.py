@@ -15,7 +15,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from mailnotify.core.events import Entry, MailFiled, MailGone, MailSeen
+from mailnotify.core.events import Entry, MailFiled, MailGone, MailSeen, SentFailed, Undelivered
 from mailnotify.interfaces import ISink
 from mailnotify.sinks.outlet import Outlet, OutletClosed
 from mailnotify.sinks.terminal import (
@@ -49,6 +49,22 @@ class TextLineTests(SynchronousTestCase):
             event = kind(id="x", account="home", mailbox="INBOX", uidvalidity=1, uid=7)
             line = self.line(entry(event=event))
             self.assertTrue(line.endswith(f"home/INBOX  {word}: message 7"), line)
+
+    def test_letter_not_sent(self) -> None:
+        """A letter that came from no mailbox names its account alone; a bounce, where it lies."""
+        lost = SentFailed(
+            id="x",
+            account="home",
+            letter=1,
+            message_id="",
+            subject="Lunch?",
+            recipients=(Undelivered(address="bob@example.org", code=550, reason="no such user"),),
+            reason="",
+        )
+        what = "not sent to bob@example.org: Lunch?: no such user"
+        self.assertTrue(self.line(entry(event=lost)).endswith(f"  home  {what}"))
+        bounced = msgspec.structs.replace(lost, mailbox="INBOX")
+        self.assertTrue(self.line(entry(event=bounced)).endswith(f"  home/INBOX  {what}"))
 
     def test_zone_of_the_reader(self) -> None:
         """The time is that of the clock on the wall."""

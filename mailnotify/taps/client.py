@@ -89,8 +89,9 @@ class Clients(MultiService):
             self._shown.open()
             super().startService()
         except OperatorError as error:
-            self._log.critical("cannot start: {error}. {remedy}", error=error, remedy=error.remedy)
-            print(f"mailnotify-client: {error}\n{error.remedy}", file=sys.stderr)
+            why = error.explain()
+            self._log.critical("cannot start: {why}", why=why)
+            print(f"mailnotify: cannot start: {why}", file=sys.__stderr__)  # not the log
             raise SystemExit(os.EX_CONFIG) from error
 
 

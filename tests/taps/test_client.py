@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import cast
+from unittest.mock import patch
 
 from twisted.application.service import MultiService
 from twisted.internet.base import ReactorBase
@@ -142,17 +143,14 @@ class MakeServiceTests(SynchronousTestCase):
         other = PositionFile(folder / "client" / "%5B%3A%3A1%5D%3A5050.position")
         other.open()
         self.addCleanup(other.close)
-        stderr = sys.stderr
-        with Path(self.mktemp()).open("w+") as told:
-            sys.stderr = told
-            try:
-                failure = self.assertRaises(SystemExit, service.startService)
-            finally:
-                sys.stderr = stderr
+        with Path(self.mktemp()).open("w+") as told, patch("sys.__stderr__", told):
+            failure = self.assertRaises(SystemExit, service.startService)
             told.seek(0)
             sentence = told.read()
         self.assertEqual(failure.code, os.EX_CONFIG)
         self.assertIsInstance(failure.__cause__, PositionBusy)
+        self.assertEqual(sentence.count("\n"), 1)
+        self.assertIn("mailnotify: cannot start: the position ", sentence)
         self.assertIn("in use by another client", sentence)
         self.assertIn("state directory of its own", sentence)
 

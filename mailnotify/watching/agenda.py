@@ -90,7 +90,7 @@ class Agenda:
         return place
 
     def forget(self, places: Iterable[Place]) -> None:
-        """These are gone."""
+        """These are gone, or cannot be opened: what is heard of them counts anew."""
         gone = set(places)
         for each in gone:
             self._waiting.pop(each, None)

@@ -5,7 +5,7 @@ it in a few places (bits, bytes, tokens, repetitions, splices of another) and
 feeds it in pieces of any size. It stops with the damaged bytes, and exit code 1,
 
 - if anything but `ProtocolViolated` is raised,
-- if the reading of one response took over 50 ms of processor time,
+- if the reading of one response took over 50 ms of processor time three times,
 - if `parse` gives anything but a response, or one that cannot be encoded,
 - if the process has grown by over 64 MB at the end.
 
@@ -129,8 +129,11 @@ def main() -> None:
             gc.collect()
             before = resident_bytes()
         data = fuzzer.damaged()
+        limits, pieces = SMALL if done % 2 else None, fuzzer.pieces(data)
         try:
-            count, seconds = read(fuzzer.pieces(data), SMALL if done % 2 else None)
+            count, seconds = read(pieces, limits)
+            for _ in range(2 if seconds > MOST_SECONDS else 0):  # it, or only the machine?
+                seconds = min(seconds, read(pieces, limits)[1])
         except Exception as error:
             fail(f"{type(error).__name__}: {error} (round {done}, seed {seed})", data)
         if seconds > MOST_SECONDS:

@@ -62,7 +62,7 @@ def twin_key(mail: NewMail) -> int | None:
     if mail.object_id:
         is_of_content = str(mail.object_id).startswith(EMAIL)
         said = (mail.object_id, mail.received if is_of_content else None)
-    elif mail.message_id and mail.size and mail.received:
+    elif _is_told(mail):
         said = (mail.message_id, mail.date, mail.size, mail.received)
         said += (mail.subject, mail.sender, mail.to)
     else:
@@ -73,11 +73,17 @@ def twin_key(mail: NewMail) -> int | None:
 def name_of(mail: NewMail) -> str:
     """What stands in the message itself of its `twin_key`; empty if it has none.
 
-    Without one name no two messages have one key.
+    Without one name no two messages have one key. The time is in it since some machines,
+    and whoever means us ill, put one Message-ID into all that they send; and those that
+    have one name are compared one by one.
     """
     if mail.object_id:
         return str(mail.object_id)
-    return mail.message_id if mail.size and mail.received else ""
+    return f"{mail.message_id} {mail.received}" if _is_told(mail) else ""
+
+
+def _is_told(mail: NewMail) -> bool:
+    return bool(mail.message_id and mail.size and mail.received)
 
 
 def past_key(account: str, mailbox: str, uidvalidity: int) -> int:

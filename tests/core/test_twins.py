@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailnotify.core.events import MailFiled, NewMail
 from mailnotify.core.message import REUSED, Address
-from mailnotify.core.twins import Twin, judge, twin_key
+from mailnotify.core.twins import Twin, judge, name_of, twin_key
 
 NOON = datetime(2026, 5, 5, 12, tzinfo=UTC)
 LETTER = NewMail(
@@ -68,6 +68,15 @@ class KeyTests(SynchronousTestCase):
             one, other = elsewhere(object_id=name), elsewhere(object_id=name, **later)
             self.assertEqual(twin_key(one) == twin_key(other), is_same, name)
             self.assertNotEqual(twin_key(one), twin_key(elsewhere(object_id=name + "0")))
+
+    def test_what_is_compared(self) -> None:
+        """One key means one name; a Message-ID that is in all of many letters is no name."""
+        self.assertEqual(name_of(elsewhere(flags=("\\Seen",))), name_of(LETTER))
+        self.assertNotEqual(
+            name_of(elsewhere(received=NOON + timedelta(seconds=1))), name_of(LETTER)
+        )
+        for lack in ({"message_id": ""}, {"received": None}, {"size": 0}):
+            self.assertEqual(name_of(elsewhere(**lack)), "")
 
     @given(st.text(), st.text())
     def test_hostile_text(self, subject: str, message_id: str) -> None:

@@ -219,7 +219,9 @@ class Batches:
 def find_row(connection: sqlite3.Connection, place: int) -> _Row | None:
     """The row that may tell of the message in a place."""
     row: _Row | None = connection.execute(_ENDING_AT, (place,)).fetchone()
-    return row or connection.execute(_AROUND, (place,)).fetchone()
+    if row is None:
+        row = connection.execute(_AROUND, (place,)).fetchone()
+    return None if row is None or place < row[3] else row
 
 
 def read_row(row: _Row) -> Batch:

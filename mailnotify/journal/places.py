@@ -210,7 +210,7 @@ class Places:
             twins = self._twins(name, key)
             told = judge(mail, twins) if twins or key not in self._bygone else None
         if told is not None:
-            told = self._under_a_used_uid(mail, told)
+            told = self._under_a_used_uid(mail, told, key)
         if told is None:
             return
         box = self._boxes.make(told.account, told.mailbox, told.uidvalidity)
@@ -219,11 +219,11 @@ class Places:
         box.top = max(box.top, place)
         draft.add_single(told, place, name, key if key and isinstance(told, MailFiled) else 0)
 
-    def _under_a_used_uid(self, mail: NewMail, told: Found) -> Found | None:
+    def _under_a_used_uid(self, mail: NewMail, told: Found, key: int | None) -> Found | None:
         """What to tell of this message, if need be with another id; None if its UID is known."""
         uidvalidity = mail.uidvalidity
         while lying := self._at(mail.account, mail.mailbox, uidvalidity, mail.uid):
-            if not isinstance(lying.event, NewMail) or not is_other(mail, lying.event):
+            if not self._is_other(mail, key, lying):
                 return None
             uidvalidity += REUSED
         if uidvalidity == mail.uidvalidity:
@@ -231,6 +231,13 @@ class Places:
         ref = Ref(account=mail.account, mailbox=mail.mailbox, uidvalidity=uidvalidity, uid=mail.uid)
         new_id = ref.id if isinstance(told, NewMail) else told.id
         return structs.replace(told, id=new_id, uidvalidity=uidvalidity)
+
+    def _is_other(self, mail: NewMail, key: int | None, lying: _Lying) -> bool:
+        """Whether this message is not the one that was found under its UID before."""
+        if isinstance(lying.event, MailFiled) and lying.batch.twin == key:
+            return False
+        announced = self._announced(lying)
+        return announced is None or is_other(mail, announced[0])
 
     def _fate(self, event: MailSeen | MailGone) -> MailSeen | MailGone | None:
         """Under the id of the message that is there; None if it was told, or none is there."""

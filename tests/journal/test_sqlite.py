@@ -151,6 +151,27 @@ class ReopenedTests(_Opened):
         (left,) = journal.append([gone(2, mailbox="Lists")], None, NOON)
         self.assertEqual((left.event.id, left.event.uidvalidity), (unread(1).id, 7 + 2**32))
 
+    def test_a_used_uid_of_a_filed_message(self) -> None:
+        """A UID of a copy, given out anew to another message: it is not taken for the copy."""
+        for is_forgotten in (False, True):
+            journal = self.open(Retention(entries=1))
+            journal.append([unread(1)], None, NOON)
+            journal.append([copy(1, "Lists", 2)], None, NOON)
+            while is_forgotten and journal.prune(NOON):
+                pass
+            nameless = structs.replace(unread(2, mailbox="Lists"), message_id="")
+            for later in (unread(2, mailbox="Lists"), structs.replace(nameless, subject="Hello")):
+                (entry,) = journal.append([later], None, NOON)
+                self.assertEqual(entry.event.subject, later.subject)
+                self.assertEqual(journal.append([later], None, NOON), [])
+            # Its server learned to name it, or copies are news: it is the same.
+            named = structs.replace(copy(1, "Lists", 2), object_id="guid:1")
+            self.assertEqual(bool(journal.append([named], None, NOON)), is_forgotten)
+            copied = copy(1, "Lists", 2)
+            self.assertEqual(journal.append([copied], None, NOON, announce_copies=True), [])
+            journal.close()
+            shutil.rmtree(self.path.parent)
+
     def test_a_name_that_two_mailboxes_had(self) -> None:
         """After a rename the messages under the name are those of the mailbox that has it now."""
         journal = self.make_journal(Retention())
@@ -458,6 +479,24 @@ class DamagedTests(_Opened):
         with closing(sqlite3.connect(self.path)) as connection, connection:
             connection.execute("PRAGMA ignore_check_constraints = ON")
             connection.execute("UPDATE fates SET place = place + 1")
+        self.assert_begins_anew()
+
+    def test_names_that_cannot_be_read_are_found_at_the_start(self) -> None:
+        """A service that could not read them would never start."""
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            connection.execute("UPDATE batches SET names = substr(names, 2)")
+        self.assert_begins_anew()
+
+    def test_a_changed_name_of_the_forgotten_is_found_at_the_start(self) -> None:
+        """Nobody is told twice because of a flipped bit."""
+        journal = self.open()
+        journal.keep_past("home", "Lists", 7, [mail(500)])
+        journal.close()
+        name = _name(mail(500), salt_of("home")).to_bytes(4, "big")
+        content = self.path.read_bytes()
+        self.assertEqual(content.count(name), 2)
+        self.path.write_bytes(content.replace(name, b"\0" + name[1:], 1))
         self.assert_begins_anew()
 
     def test_a_changed_cursor_is_not_followed(self) -> None:

@@ -21,7 +21,8 @@ CREATE TABLE batches (
     twin INTEGER NOT NULL, -- the key of a message (mailnotify.core.twins) whose further place
                            -- it tells of; 0 if it tells of none
     crc INTEGER NOT NULL, -- of all others
-    names BLOB NOT NULL, -- 32 bits for each message (mailnotify.core.kin); 0 if it has no name
+    names BLOB NOT NULL -- 32 bits for each message (mailnotify.core.kin); 0 if it has no name
+        CHECK (length(names) % 4 = 0), -- all are read at the start, which looks at this before
     events BLOB NOT NULL -- a JSON array
 ) STRICT;
 
@@ -52,7 +53,8 @@ CREATE TABLE fates (
 CREATE TABLE bygone (
     number INTEGER PRIMARY KEY,
     name INTEGER NOT NULL,
-    twin INTEGER NOT NULL UNIQUE
+    twin INTEGER NOT NULL,
+    UNIQUE (twin, name) -- one twin has one name: both of them stand there a second time
 ) STRICT;
 
 CREATE TABLE cursors (

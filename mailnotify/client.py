@@ -246,6 +246,8 @@ class NotifyClient(Service):
         try:
             await before  # an entry of the connection before may still be on display
             await self._follow(stream)
+        except NotConnected as failure:
+            self._say_blind(failure.reason)  # whose connection it was is said before it
         except MailnotifyError as failure:
             self._say_blind(str(failure))
         except CancelledError:  # stopped while an entry was on display; it comes again

@@ -540,7 +540,7 @@ class TroubleTests(ClientCase):
         connection.go_live(at(0))
         self.turn()
         connection.say(Bye(reason="restart"))
-        self.assertIn("BYE restart", self.said(Notice.BLIND)[0])
+        self.assertEqual(self.said(Notice.BLIND), ["fake:5050 is out of sight: BYE restart"])
         self.assertIsNot(self.reconnect(), connection)
 
     def test_mistake_of_ours(self) -> None:

@@ -36,6 +36,11 @@ def is_damage(problem: sqlite3.Error) -> bool:
     return code & 0xFF in _DAMAGED
 
 
+def is_odd_schema(problem: sqlite3.Error) -> bool:
+    """Whether a statement makes no sense to SQLite: ours do, for the tables that we made."""
+    return getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_OK) == sqlite3.SQLITE_ERROR
+
+
 def has_odd_header(path: Path) -> bool:
     """Whether the header names a format that there is not: SQLite then calls it read-only."""
     with path.open("rb") as file:

@@ -24,7 +24,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
-from mailnotify.storage.damage import Damaged, has_odd_header, is_damage
+from mailnotify.storage.damage import Damaged, has_odd_header, is_damage, is_odd_schema
 from mailnotify.storage.kind import Kind
 from mailnotify.storage.upgrades import scripts, upgrade
 
@@ -121,7 +121,7 @@ def _open(path: Path, kind: Kind, prepare: Prepare) -> sqlite3.Connection:
         raise Damaged("its schema is not text") from problem
     except sqlite3.DatabaseError as problem:
         connection.close()
-        if is_damage(problem) or has_odd_header(path):
+        if is_damage(problem) or is_odd_schema(problem) or has_odd_header(path):
             raise Damaged(str(problem)) from problem
         raise
     except BaseException:

@@ -129,6 +129,15 @@ class DamageTests(SynchronousTestCase):
                 wound = Wound("", place + offset, 7)
                 self.assertEqual(specimen.outcome(wound), "quarantined", wound)
 
+    def test_a_name_by_which_nobody_calls(self) -> None:
+        """A column of another name is damage: no statement of ours would ever find it."""
+        specimen = self.specimen(is_clean=True)
+        schema = b"CREATE TABLE journal"
+        place = specimen.find(schema) + len(schema)
+        outcomes = {specimen.outcome(Wound("", place + offset, 0)) for offset in range(60)}
+        self.assertIn("quarantined", outcomes)
+        self.assertLessEqual(outcomes, {"quarantined", "unchanged"})
+
     def test_a_log_without_its_end(self) -> None:
         """A tail that is gone loses entries that were told: the epoch is new, never the same."""
         specimen = self.specimen(is_clean=False)

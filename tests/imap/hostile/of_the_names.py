@@ -49,6 +49,7 @@ BEHAVIOURS = (
         events=((20.0, letters("one")),),
         seconds=70.0,
         growth_bytes=128 * 1024 * 1024,
+        turn_seconds=3.0,  # the 10,000 that may come are enrolled in one
         commands=45_000,
         late_seconds=70.0,
     ),

@@ -76,6 +76,8 @@ class Behaviour(Struct, frozen=True, kw_only=True):
         door: what becomes of the TCP connection, before any TLS.
         seconds: how long it is played.
         growth_bytes: how much the process may have grown in the end.
+        turn_seconds: of processor time, in the longest turn of the reactor; 50 ms are the
+            aim, but coverage costs much.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Behaviour(Struct, frozen=True, kw_only=True):
     door: Callable[[World], Protocol | None] | None = None
     seconds: float = 1800.0
     growth_bytes: int = 32 * 1024 * 1024
+    turn_seconds: float = 0.5
 
 
 def letters(*subjects: str) -> Callable[[Box], object]:

@@ -23,9 +23,6 @@ from tests.imap.hostile.simulation import Behaviour, World
 LEAST_SECONDS_BETWEEN = 0.5
 """Between two attempts to connect, whatever happened: half of the first delay."""
 
-MOST_TURN_SECONDS = 0.5
-"""Of processor time in one turn of the reactor; 50 ms are the aim, coverage costs much."""
-
 
 class Played(SynchronousTestCase):
     """What every behaviour is held to."""
@@ -48,7 +45,7 @@ class Played(SynchronousTestCase):
             self.assertLessEqual(outcome.commands, behaviour.commands)
         if behaviour.states is not None:
             self.assertEqual(outcome.states, behaviour.states)
-        self.assertLess(outcome.slowest_seconds, MOST_TURN_SECONDS)
+        self.assertLess(outcome.slowest_seconds, behaviour.turn_seconds)
         self.assertLess(outcome.growth_bytes, behaviour.growth_bytes)
 
     def hold_attempts(self, behaviour: Behaviour, attempts: list[float], logins: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import TypeGuard
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 from msgspec import structs
@@ -174,9 +175,9 @@ class _Model:
         }
 
     def mail(self, mailbox: str, uid: int) -> NewMail | None:
-        """What was announced there."""
-        mails = (each for each in self.told if isinstance(each, NewMail))
-        return next((each for each in mails if (each.mailbox, each.uid) == (mailbox, uid)), None)
+        """What was announced there; not if that was forgotten, and filed when it came again."""
+        lying = [each for each in self.told if _tells(each, mailbox) and each.uid == uid]
+        return lying[-1] if lying and isinstance(lying[-1], NewMail) else None
 
     def _places(self, uid: int) -> dict[int, NewMail | MailFiled]:
         return {
@@ -202,5 +203,5 @@ def _filed(places: dict[int, NewMail | MailFiled], mail: NewMail) -> MailFiled:
     return MailFiled(id=first.id, account="home", mailbox=mail.mailbox, uidvalidity=7, uid=mail.uid)
 
 
-def _tells(event: Event, mailbox: str) -> bool:
+def _tells(event: Event, mailbox: str) -> TypeGuard[NewMail | MailFiled]:
     return isinstance(event, NewMail | MailFiled) and event.mailbox == mailbox

@@ -131,6 +131,7 @@ FLOORS = {
     "mailnotify.smtp.tally": 0,
     "mailnotify.smtp.wire": 0,
     "mailnotify.storage.*": 2,
+    "mailnotify.storage.columns": 0,
     "mailnotify.stream": 2,
     "mailnotify.taps.*": 3,
     "mailnotify.tls": 2,

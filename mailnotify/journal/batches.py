@@ -18,7 +18,7 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -28,6 +28,7 @@ import msgspec
 from mailnotify.core.events import Event, MailFiled, NewMail
 from mailnotify.errors import JournalUnreadable
 from mailnotify.journal.boxes import Box, box_of, uid_at
+from mailnotify.storage.columns import micros, moment_of
 from mailnotify.storage.database import Database
 
 _ROW_BYTES: Final = 65_536
@@ -47,8 +48,6 @@ _INSERT: Final = """
     INSERT INTO batches (last, at, latest, low, high, twin, crc, names, events)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Event]).decode
@@ -124,7 +123,7 @@ class Batches:
             self.insert(end, at, events[:half], places[:half], names[:half])
             self.insert(last, at, events[half:], places[half:], names[half:])
             return
-        moment = microseconds(at)
+        moment = micros(at)
         self._latest = max(self._latest, moment)
         low, high = (places[0], places[-1]) if places else (0, 0)
         head = (last, moment, self._latest, low, high, twin)
@@ -175,7 +174,7 @@ class Batches:
 
     def before(self, moment: datetime, first: int, last: int) -> int:
         """The seq before the first entry, of these, that is from this moment or later."""
-        before, latest = last, microseconds(moment)
+        before, latest = last, micros(moment)
         while first <= last:
             middle = (first + last) // 2
             batch = self.with_seq(middle)
@@ -236,13 +235,8 @@ def read_row(row: _Row) -> Batch:
         raise ValueError("the checksum is another one")
     events = _decode(encoded)
     last, at, latest, _, high, twin = head
-    first, moment = last - len(events) + 1, _ZERO + at * _MICROSECOND
+    first, moment = last - len(events) + 1, moment_of(at)
     return Batch(first, last, moment, latest, box_of(high), twin, named, events)
-
-
-def microseconds(moment: datetime) -> int:
-    """Since 1970, as times are stored."""
-    return (moment - _ZERO) // _MICROSECOND
 
 
 def _crc(head: tuple[int, int, int, int, int, int], named: bytes, encoded: bytes) -> int:

@@ -12,7 +12,7 @@ from zlib import crc32
 
 _PLACES: Final = 2**32  # so many UIDs has a box (RFC 9051 §2.3.1.1)
 
-_FIND: Final = "SELECT box FROM boxes WHERE account = ? AND mailbox = ? AND uidvalidity = ?"
+FIND: Final = "SELECT box FROM boxes WHERE account = ? AND mailbox = ? AND uidvalidity = ?"
 _ALL: Final = "SELECT uidvalidity FROM boxes WHERE account = ? AND mailbox = ?"
 _MAKE: Final = "INSERT INTO boxes (account, mailbox, uidvalidity) VALUES (?, ?, ?)"
 _TOP: Final = "SELECT max(high) FROM batches WHERE high > 0 AND high BETWEEN ? AND ?"
@@ -58,7 +58,7 @@ class Boxes:
         key = (account, mailbox, uidvalidity)
         if (known := self._known.get(key)) is not None:
             return known
-        row = self._connection.execute(_FIND, key).fetchone()
+        row = self._connection.execute(FIND, key).fetchone()
         return None if row is None else self._remember(key, row[0])
 
     def make(self, account: str, mailbox: str, uidvalidity: int) -> Box:

@@ -9,11 +9,12 @@ a mailbox that was not there then has come later.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 from zlib import crc32
 
 from mailnotify.core.sync import Cursor, CursorMove
+from mailnotify.storage.columns import micros, moment_of
 from mailnotify.storage.database import Database
 
 MOVE: Final = """
@@ -28,8 +29,6 @@ MOVE: Final = """
 _CURSORS: Final = (
     "SELECT mailbox, uidvalidity, last_uid, modseq, mailbox_id, crc FROM cursors WHERE account = ?"
 )
-_ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Mailboxes:
@@ -60,7 +59,14 @@ class Mailboxes:
         with self._database.reading() as connection:
             question = "SELECT min(begun) FROM cursors WHERE account = ?"
             (begun,) = connection.execute(question, (account,)).fetchone()
-        return None if begun is None else _ZERO + begun * _MICROSECOND
+        return None if begun is None else moment_of(begun)
+
+    def last_moved(self, account: str, mailbox: str) -> datetime | None:
+        """When the cursor of this mailbox was last stored; None at first sight."""
+        with self._database.reading() as connection:
+            question = "SELECT moved FROM cursors WHERE account = ? AND mailbox = ?"
+            row = connection.execute(question, (account, mailbox)).fetchone()
+        return None if row is None else moment_of(row[0])
 
     def moved(self, move: CursorMove) -> None:
         """This cursor is stored, and its transaction is over."""
@@ -101,7 +107,7 @@ class Mailboxes:
         Raises:
             JournalUnwritable: all stands as before.
         """
-        moved = (at - _ZERO) // _MICROSECOND
+        moved = micros(at)
         with self._database.writing() as connection:
             connection.executemany(MOVE, [cursor_row(each, moved) for each in moves])
         for each in moves:
@@ -132,7 +138,7 @@ class Mailboxes:
             rows = connection.execute(
                 "SELECT pattern, resolved FROM patterns WHERE account = ?", (account,)
             ).fetchall()
-        return {pattern: _ZERO + resolved * _MICROSECOND for pattern, resolved in rows}
+        return {pattern: moment_of(resolved) for pattern, resolved in rows}
 
     def resolve(self, account: str, patterns: Collection[str], at: datetime) -> None:
         """These, and no others, were looked into now.
@@ -140,7 +146,7 @@ class Mailboxes:
         Raises:
             JournalUnwritable: all stands as before.
         """
-        rows = [(account, pattern, (at - _ZERO) // _MICROSECOND) for pattern in patterns]
+        rows = [(account, pattern, micros(at)) for pattern in patterns]
         with self._database.writing() as connection:
             connection.execute("DELETE FROM patterns WHERE account = ?", (account,))
             connection.executemany("INSERT INTO patterns VALUES (?, ?, ?)", rows)

@@ -7,11 +7,11 @@ the one befalls the other, and a mark never points into another journal's life.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
-from zlib import crc32
 
 from mailnotify.core.reader import ReaderMark
+from mailnotify.storage.columns import checksum, micros
 from mailnotify.storage.database import Database
 
 _KEEP: Final = """
@@ -19,8 +19,6 @@ _KEEP: Final = """
     ON CONFLICT (owner, name) DO UPDATE
     SET seq = excluded.seq, seen = excluded.seen, crc = excluded.crc
 """
-_ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Marks:
@@ -42,7 +40,7 @@ class Marks:
         if row is None:
             return None
         seq, crc = row
-        if crc != _crc(owner, name, seq):
+        if crc != checksum(owner, name, seq):
             raise self._database.damaged(f"the mark of reader {name!r} has changed by itself")
         found: int = seq
         return found
@@ -60,9 +58,9 @@ class Marks:
         Raises:
             JournalUnwritable: none was stored.
         """
-        seen = (now - _ZERO) // _MICROSECOND
+        seen = micros(now)
         rows = [
-            (each.owner, each.name, each.seq, seen, _crc(each.owner, each.name, each.seq))
+            (each.owner, each.name, each.seq, seen, checksum(each.owner, each.name, each.seq))
             for each in marks
         ]
         with self._database.writing() as connection:
@@ -74,10 +72,6 @@ class Marks:
         Raises:
             JournalUnwritable: none was forgotten.
         """
-        seen = (before - _ZERO) // _MICROSECOND
+        seen = micros(before)
         with self._database.writing() as connection:
             return connection.execute("DELETE FROM readers WHERE seen < ?", (seen,)).rowcount
-
-
-def _crc(*values: object) -> int:
-    return crc32("\0".join(map(str, values)).encode())

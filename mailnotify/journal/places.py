@@ -138,12 +138,12 @@ class Places:
         for mail in events:
             if not isinstance(mail, NewMail):
                 return False
-            place, name = box.first + mail.uid, name_of(mail)
+            place, name = box.first + mail.uid, _name(mail, box.salt)
             is_here = mail.mailbox == mailbox and mail.uidvalidity == uidvalidity
             if not (name and place > top and is_here and mail.account == account):
                 return False
             places.append(place)
-            names.append(crc32(name.encode(), box.salt))
+            names.append(name)
             top = place
         if not self._kin.enter(names, draft.seq):
             return False

@@ -2,8 +2,9 @@
 
 `append` is where a message becomes real: its entry and the cursor of its
 mailbox are in one transaction, fsynced before `append` returns, and only then
-may anybody hear of it. A message that was journalled before is refused by a
-unique index, so the watcher may ask for the same range twice.
+may anybody hear of it. A message that was journalled before is refused: it is looked
+up in the same transaction, and behind that stands a unique index. So the watcher may
+ask for the same range twice.
 
 All calls run in the reactor's thread: a transaction takes a fraction of a
 millisecond plus one fsync. What is asked at every turn (`head`, `oldest`) is
@@ -17,10 +18,9 @@ and is moved aside at the next start.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final
-from zlib import crc32
 
 import msgspec
 from zope.interface import implementer
@@ -30,13 +30,14 @@ from mailnotify.core.events import AccountState, Entry, Event, NewMail
 from mailnotify.core.reader import ReaderMark
 from mailnotify.core.sync import Cursor, CursorMove
 from mailnotify.interfaces import IJournal
-from mailnotify.journal.batches import Batches, microseconds
+from mailnotify.journal.batches import Batches
 from mailnotify.journal.draft import Draft
 from mailnotify.journal.high_water import HighWater
 from mailnotify.journal.kind import JOURNAL, begin_life
 from mailnotify.journal.mailboxes import MOVE, Mailboxes, cursor_row
 from mailnotify.journal.marks import Marks
 from mailnotify.journal.places import Places
+from mailnotify.storage.columns import checksum, micros
 from mailnotify.storage.database import Database
 
 _SLICE: Final = 1000
@@ -50,9 +51,6 @@ _STATE: Final = """
     INSERT INTO states (account, mailbox, event, crc) VALUES (?, ?, ?, ?)
     ON CONFLICT (account, mailbox) DO UPDATE SET event = excluded.event, crc = excluded.crc
 """
-
-_ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 _encoder = msgspec.json.Encoder()
 _state_decoder = msgspec.json.Decoder(AccountState)
@@ -156,11 +154,7 @@ class SqliteJournal:
 
     def moved(self, account: str, mailbox: str) -> datetime | None:
         """When this mailbox's cursor was last stored; None at first sight."""
-        with self._database.reading():
-            row = self._connection.execute(
-                "SELECT moved FROM cursors WHERE account = ? AND mailbox = ?", (account, mailbox)
-            ).fetchone()
-        return None if row is None else _ZERO + row[0] * _MICROSECOND
+        return self._mailboxes.last_moved(account, mailbox)
 
     def begun(self, account: str) -> datetime | None:
         """When the first mailbox of an account was first seen; None if none was."""
@@ -209,7 +203,7 @@ class SqliteJournal:
         with self._database.reading() as connection:
             rows = connection.execute(question, values).fetchall()
         for account, mailbox, event, crc in rows:
-            if crc != _crc(account, mailbox, event):
+            if crc != checksum(account, mailbox, event):
                 raise self._database.damaged(
                     f"the state of {mailbox!r} of {account!r} has changed by itself"
                 )
@@ -228,7 +222,7 @@ class SqliteJournal:
         Raises:
             JournalUnwritable: nothing was stored; try again later.
         """
-        draft, moment = Draft(self._batches, self.head, at), microseconds(at)
+        draft, moment = Draft(self._batches, self.head, at), micros(at)
         try:
             with self._database.writing():
                 self._places.settle(events, draft, announce_copies=announce_copies)
@@ -301,7 +295,7 @@ class SqliteJournal:
     def _last_expired(self, now: datetime) -> int:
         """The last seq of the next slice of entries that are too many or too old."""
         too_many = self.head - self._retention.entries
-        oldest_kept = microseconds(now) - int(self._retention.days * 86_400_000_000)
+        oldest_kept = micros(now) - int(self._retention.days * 86_400_000_000)
         last, most = self.oldest - 1, self.oldest - 1 + _SLICE
         with self._database.reading():
             for end, at in self._batches.times_after(last):
@@ -345,9 +339,4 @@ def _entries(first: int, at: datetime, events: Sequence[Event]) -> list[Entry]:
 
 def _state_row(state: AccountState) -> tuple[object, ...]:
     row = (state.account, state.mailbox, _encoder.encode(state).decode())
-    return (*row, _crc(*row))
-
-
-def _crc(*values: object) -> int:
-    """A checksum of values that stand in one row."""
-    return crc32("\0".join(map(str, values)).encode())
+    return (*row, checksum(*row))

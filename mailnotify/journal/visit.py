@@ -10,18 +10,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from msgspec import structs
-
 from mailnotify.core.events import Event, NewMail, Position, parse_position
 from mailnotify.core.message import Ref, parse_id
 from mailnotify.errors import JournalUnreadable, LetterInvalid
 from mailnotify.journal.batches import WITH_SEQ, find_row, read_row
-from mailnotify.journal.boxes import place_in
+from mailnotify.journal.boxes import FIND, place_in
 
-_BOX = """
-    SELECT box FROM boxes
-    WHERE account = :account AND mailbox = :mailbox AND uidvalidity = :uidvalidity
-"""
 _KEPT = "SELECT 1 FROM journal WHERE epoch = ? AND pruned < ?"
 
 
@@ -56,7 +50,7 @@ def _find(connection: sqlite3.Connection, name: Ref | Position) -> Event | None:
 
 
 def _by_id(connection: sqlite3.Connection, ref: Ref) -> Event | None:
-    box = connection.execute(_BOX, structs.asdict(ref)).fetchone()
+    box = connection.execute(FIND, (ref.account, ref.mailbox, ref.uidvalidity)).fetchone()
     if box is None:
         return None
     place = place_in(box[0], ref.uid)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence, Set
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from zlib import crc32
 
 from mailnotify.outbox.letter import Draft, Filed, Settlement, State, Ticket, Wish
 from mailnotify.outbox.verdict import Fate, Result
 from mailnotify.smtp.compose import Envelope
+from mailnotify.storage.columns import micros, moment_of
 
 COLUMNS: Final = """number, account, sender, message_id, subject, size_bytes, state, queued_at,
     due, expires, attempts, reason, finished_at"""
@@ -30,9 +31,6 @@ _CLAIMABLE: Final = """
 SMALL_BYTES: Final = 65_536
 MOST_CLAIMED_BYTES: Final = 1_048_576
 """Letters up to the first size are read when they are claimed, up to the second in all."""
-
-_ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def insert(connection: sqlite3.Connection, draft: Draft, now: datetime) -> int:
@@ -193,13 +191,3 @@ def filed_of(row: Sequence[object], results: tuple[Result, ...]) -> Filed:
 def checksum(account: str, sender: str, recipients: Sequence[str], message: bytes) -> int:
     """Of all that goes out, and where it goes."""
     return crc32(message, crc32("\0".join((account, sender, *recipients)).encode()))
-
-
-def micros(moment: datetime) -> int:
-    """A moment as the tables have it."""
-    return (moment - _ZERO) // _MICROSECOND
-
-
-def moment_of(micros: int) -> datetime:
-    """The moment that the tables mean."""
-    return _ZERO + micros * _MICROSECOND

@@ -36,12 +36,11 @@ from mailnotify.outbox.rows import (
     filed_of,
     give_up,
     insert,
-    micros,
-    moment_of,
     results_of,
     settle,
 )
 from mailnotify.outbox.verdict import Result
+from mailnotify.storage.columns import micros, moment_of
 from mailnotify.storage.database import Database
 from mailnotify.storage.kind import Kind
 from mailnotify.storage.opening import configure
